@@ -1,0 +1,60 @@
+"""What a function is told by its environment, validated once.
+
+Knows the names of the variables (infra/functions.py writes them from infra/settings.py) and their types. Refuses
+to know who sets them: tests pass a plain mapping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Bytes, seconds and counts as their names say. `part_bytes` None lets the planner choose. `allowed_sources`
+    are HOST or HOST:PORT, permitted although private or plain http."""
+
+    jobs_bucket: str
+    jobs_table: str
+    event_bus: str
+    landing_bucket: str
+    memory_bytes: int
+    uploaders: int = 2
+    part_bytes: int | None = None
+    part_checksum: str = "crc64nvme"
+    max_file_bytes: int = 5 * GIB
+    max_concurrency: int = 100
+    allowed_sources: tuple[str, ...] = ()
+    file_events: tuple[str, ...] = ("REJECTED", "FAILED")
+    secret_prefix: str = "sluiceway/"
+    progress_seconds: float = 10.0
+    batch_files: int = 1
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Config:
+        """Raises KeyError naming a variable that is missing, ValueError for one that is not a number."""
+        part_mib = env.get("SLUICEWAY_PART_MIB", "auto")
+        return cls(
+            jobs_bucket=env["SLUICEWAY_JOBS_BUCKET"],
+            jobs_table=env["SLUICEWAY_JOBS_TABLE"],
+            event_bus=env["SLUICEWAY_EVENT_BUS"],
+            landing_bucket=env["SLUICEWAY_LANDING_BUCKET"],
+            memory_bytes=int(env["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"]) * 1024**2,
+            uploaders=int(env.get("SLUICEWAY_UPLOADERS", "2")),
+            part_bytes=None if part_mib == "auto" else int(part_mib) * 1024**2,
+            part_checksum=env.get("SLUICEWAY_PART_CHECKSUM", "crc64nvme"),
+            max_file_bytes=int(env.get("SLUICEWAY_MAX_FILE_BYTES", str(5 * GIB))),
+            max_concurrency=int(env.get("SLUICEWAY_MAX_CONCURRENCY", "100")),
+            allowed_sources=_list(env.get("SLUICEWAY_ALLOWED_SOURCES", "")),
+            file_events=_list(env.get("SLUICEWAY_FILE_EVENTS", "REJECTED,FAILED")),
+            secret_prefix=env.get("SLUICEWAY_SECRET_PREFIX", "sluiceway/"),
+            progress_seconds=float(env.get("SLUICEWAY_PROGRESS_SECONDS", "10")),
+            batch_files=int(env.get("SLUICEWAY_BATCH_FILES", "1")),
+        )
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in text.split(",") if item.strip())

@@ -1,0 +1,138 @@
+"""Every error Sluiceway raises on purpose, in one tree.
+
+Knows whose fault a failure is (`blame`) and what becomes of the file it struck (`verdict`). The class names are
+an interface: Step Functions matches on them, reports and events carry them. Refuses to know how any library
+spells its own errors: each adapter translates those in one place, `raise ... from`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+class SluicewayError(Exception):
+    """A failure that Sluiceway understood. The text never holds a query string, a user-info or a secret."""
+
+    blame: ClassVar[str] = "sluiceway"
+    verdict: ClassVar[str] = "FAILED"
+
+    @property
+    def type(self) -> str:
+        return type(self).__name__
+
+
+class SourceError(SluicewayError):
+    """The server that hands out the file did not hand it out whole."""
+
+    blame = "source"
+
+
+class SourceUnreachableError(SourceError):
+    """No connection: the name did not resolve, or the connection was refused, reset or timed out."""
+
+
+class SourceStatusError(SourceError):
+    """The server answered with a status that carries no body to store. `status` is the HTTP status code."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class SourceTruncatedError(SourceError):
+    """The body ended before the length that the server itself had announced."""
+
+
+class SourceProtocolError(SourceError):
+    """The server broke HTTP: bad framing, a nonsensical header, a redirect without a target."""
+
+
+class IntegrityError(SluicewayError):
+    """The bytes that came are not the bytes that were promised. Both values stand in the text."""
+
+    blame = "source"
+    verdict = "REJECTED"
+
+
+class DigestMismatchError(IntegrityError):
+    """A digest computed in flight disagrees with the one stated for the file."""
+
+
+class LengthMismatchError(IntegrityError):
+    """The number of bytes received disagrees with the `size` stated for the file."""
+
+
+class PolicyError(SluicewayError):
+    """A rule forbids it. The text names the rule."""
+
+    blame = "caller"
+    verdict = "REJECTED"
+
+
+class TooLargeError(PolicyError):
+    """The file exceeds `max_file_bytes`, by its Content-Length or by count while it was read."""
+
+
+class SinkError(SluicewayError):
+    """S3 did not take the bytes."""
+
+    blame = "sink"
+
+
+class SinkDeniedError(SinkError):
+    """S3 refused access, or the bucket does not exist: retrying changes nothing."""
+
+
+class FileExistsInSinkError(SinkError):
+    """A conditional write found another object at the key."""
+
+
+class PlanError(SluicewayError):
+    """The file cannot be cut into parts within S3's limits and the function's memory."""
+
+    blame = "caller"
+
+
+class ExportError(SluicewayError):
+    """The export API reported a failure, or answered what no export API should."""
+
+    blame = "source"
+
+
+class JobError(SluicewayError):
+    """The job cannot go on."""
+
+    blame = "caller"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One mistake in a document. `path` is like `source.files[3].url`."""
+
+    path: str
+    found: str
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: expected {self.expected}, found {self.found}"
+
+
+class InvalidJobError(JobError):
+    """The job document is wrong. `mistakes` lists every wrong field, not only the first."""
+
+    def __init__(self, mistakes: list[FieldError]) -> None:
+        super().__init__("; ".join(str(mistake) for mistake in mistakes))
+        self.mistakes = tuple(mistakes)
+
+
+class DuplicateTargetError(JobError):
+    """Two files of one job would land at the same bucket and key."""
+
+
+class JobIsLiveError(JobError):
+    """Another execution owns a live job of this id."""
+
+
+class IllegalTransitionError(JobError):
+    """A job or a file was asked to go from one state to another that may not follow it."""

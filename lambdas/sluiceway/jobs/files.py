@@ -1,0 +1,87 @@
+"""One file of a job: what is asked (FileTask) and what came of it (FileResult).
+
+Knows the line a task is in manifest.jsonl. Refuses to know how bytes move or where results are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sluiceway.errors import SluicewayError
+from sluiceway.jobs.states import FileState
+
+SHARDS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """A file to land. `digests` maps an algorithm to its lower-case hex value; `n` is its line in the manifest,
+    counted from 0; `size` is in bytes, None where nobody stated it."""
+
+    url: str
+    bucket: str
+    key: str
+    size: int | None = None
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers_secret: str | None = None
+    n: int = 0
+
+    @property
+    def file_id(self) -> str:
+        """Names the target, not the source: the same in every run of the job, whatever its link is today."""
+        return hashlib.sha256(f"{self.bucket}/{self.key}".encode()).hexdigest()[:32]
+
+    @property
+    def shard(self) -> int:
+        """0 .. SHARDS-1, from the id: spreads a job's rows over partitions of the table."""
+        return int(self.file_id[0], 16) % SHARDS
+
+    def to_line(self) -> bytes:
+        """One line of manifest.jsonl, newline included. Absent facts are left out."""
+        line: dict[str, Any] = {"n": self.n, "url": self.url, "bucket": self.bucket, "key": self.key}
+        if self.size is not None:
+            line["size"] = self.size
+        if self.digests:
+            line["digests"] = dict(self.digests)
+        if self.headers_secret is not None:
+            line["headers_secret"] = self.headers_secret
+        return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> FileTask:
+        return cls(**json.loads(line))
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
+    source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored."""
+
+    state: FileState
+    bytes: int = 0
+    digests: Mapping[str, str] = field(default_factory=dict[str, str])
+    etag: str | None = None
+    parts: int = 0
+    verified_by: tuple[str, ...] = ()
+    reason: str | None = None
+    error_type: str | None = None
+    error_message: str | None = None
+    seconds: float = 0.0
+    source_wait_seconds: float = 0.0
+    sink_wait_seconds: float = 0.0
+    hash_seconds: float = 0.0
+    pool_waits: int = 0
+    part_retries: int = 0
+    source_resumes: int = 0
+    peak_memory_bytes: int = 0
+
+    @classmethod
+    def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:
+        """The result of a file that `error` ended: its verdict decides between FAILED and REJECTED."""
+        return cls(
+            FileState(error.verdict), bytes, seconds=seconds, error_type=error.type, error_message=str(error)
+        )

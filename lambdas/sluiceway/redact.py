@@ -1,0 +1,29 @@
+"""Takes the secret parts out of a URL.
+
+Signed links carry their signature in the query string, older ones a password before the host. What is left here
+may stand in logs, events, the table, the report and exception texts; nothing else of a URL may.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+REDACTED = "redacted"
+
+
+def redact_url(url: str) -> str:
+    """`https://user:pw@host/path?sig=1#f` -> `https://host/path?redacted`. Never raises: a URL too odd to be
+    parsed comes back as `redacted` alone."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if ":" in host:
+            host = f"[{host}]"
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return REDACTED
+    if not parts.scheme or not host:
+        return REDACTED
+    query = f"?{REDACTED}" if parts.query else ""
+    path = "".join(char if char.isprintable() else "?" for char in parts.path)
+    return f"{parts.scheme}://{host}{port}{path}{query}"
