@@ -1,1 +1,60 @@
 # make demo · make test · make check
+#
+# Every target does its own set-up: the first run creates .venv and installs what requirements.txt pins, the next
+# ones find the stamp and start at once. `make PYTHON=/path/to/python3.13 venv` chooses the interpreter.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
+	done)
+
+# Test processes at once: two cores are the least anyone builds on.
+WORKERS ?= 2
+
+.PHONY: help venv demo test check format lint types synth clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
+
+venv: $(STAMP) ## create .venv and install the pinned requirements
+
+$(STAMP): requirements.txt lambdas/requirements.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Sluiceway needs Python 3.11 or newer with the venv module; found none on PATH." \
+	  "(Debian, Ubuntu: apt install python3-venv. Or: make PYTHON=/path/to/python3.13 ...)" >&2; exit 1; }
+	@echo "setting up $(VENV) with $$($(PYTHON) --version): once, a minute or two"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: $(STAMP) ## run an export job against a small export API, all on this machine
+	@$(BIN)/python -m demo
+
+test: $(STAMP) ## all tests
+	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+check: $(STAMP) lint types test ## formatting, lint, types and tests: what CI runs
+
+lint: $(STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+
+types: $(STAMP)
+	@$(BIN)/mypy
+
+format: $(STAMP) ## let ruff format and mend what it can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+synth: $(STAMP) ## write the CloudFormation template to cdk.out/
+	@$(BIN)/python app.py
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) cdk.out landed landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info
