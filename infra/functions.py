@@ -1,0 +1,192 @@
+"""The functions: one per handler, each with a role of its own that may do what its handler does and no more.
+
+Knows the environment that lambdas/sluiceway/config.py reads. Refuses to know in which order they run (workflow.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.bundling import bundle
+from infra.settings import Settings
+from infra.storage import Storage
+
+# Functions that wait on S3 and DynamoDB, not on file bodies. 512 MB buys 0.29 of a CPU.
+CONTROL_MEMORY_MB = 512
+# Listing or judging 100,000 files takes minutes; Lambda allows 15 at most.
+LONG_SECONDS = 900
+SHORT_SECONDS = 60
+
+READ_TABLE = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
+# A transaction needs the permission of each thing it does, conditions included.
+WRITE_TABLE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
+WRITE_OBJECTS = ("s3:PutObject", "s3:AbortMultipartUpload")
+# HEAD needs GetObject; ListParts tells which parts of an upload are already stored.
+LAND_OBJECTS = (
+    "s3:AbortMultipartUpload",
+    "s3:GetObject",
+    "s3:ListMultipartUploadParts",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+)
+
+
+class Functions(Construct):
+    """Attributes are the folders under lambdas/; construct ids are the states' names."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, bus: events.IEventBus
+    ) -> None:
+        super().__init__(scope, id)
+        self._settings = settings
+        self._storage = storage
+        self._bus = bus
+
+        self.start_export = self._function("StartExport", timeout_seconds=LONG_SECONDS)
+        self._may_use_jobs_bucket(self.start_export, read=("requests/*", "jobs/*"), write=("jobs/*",))
+        self._may_read_manifests(self.start_export)
+        self._may_read_secrets(self.start_export)
+
+        self.poll_export = self._function("PollExport", timeout_seconds=LONG_SECONDS)
+        self._may_use_jobs_bucket(self.poll_export, read=("jobs/*",), write=("jobs/*",))
+        self._may_read_secrets(self.poll_export)
+
+        self.dispatch_files = self._function("DispatchFiles", timeout_seconds=LONG_SECONDS)
+        self._may_use_jobs_bucket(self.dispatch_files, read=("requests/*", "jobs/*"), write=("jobs/*",))
+        self._may_read_manifests(self.dispatch_files)
+        self._may_read_secrets(self.dispatch_files)
+
+        self.process_file = self._function(
+            "ProcessFile",
+            timeout_seconds=settings.process_file_timeout_seconds,
+            memory_mb=settings.process_file_memory_mb,
+        )
+        self._may_use_jobs_bucket(self.process_file, read=("jobs/*",))
+        self._may_land_files(self.process_file)
+        self._may_read_secrets(self.process_file)
+
+        self.record_failure = self._function("RecordFailure", timeout_seconds=SHORT_SECONDS)
+        self._may_use_jobs_bucket(self.record_failure, read=("jobs/*",))
+
+        self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
+        self._may_use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
+        # Forced: these actions have no resource of their own, whoever holds a task's token may answer it.
+        _allow(self.complete_job, ("states:SendTaskSuccess", "states:SendTaskFailure"), ("*",))
+
+        for function in self.all:
+            _allow(function, (*READ_TABLE, *WRITE_TABLE), (storage.jobs_table.table_arn,))
+            _allow(function, ("events:PutEvents",), (bus.event_bus_arn,))
+
+    @property
+    def all(self) -> list[lambda_.Function]:
+        return [
+            self.start_export,
+            self.poll_export,
+            self.dispatch_files,
+            self.process_file,
+            self.record_failure,
+            self.complete_job,
+        ]
+
+    def _function(self, name: str, *, timeout_seconds: int, memory_mb: int = CONTROL_MEMORY_MB) -> lambda_.Function:
+        folder = folder_of(name)
+        log_group = logs.LogGroup(
+            self,
+            f"{name}Logs",
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+        # CDK has a word for each number of days; the setting is the number itself.
+        cast(logs.CfnLogGroup, log_group.node.default_child).retention_in_days = self._settings.log_retention_days
+        role = iam.Role(self, f"{name}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        function = lambda_.Function(
+            self,
+            name,
+            description=f"Sluiceway: {folder}",
+            code=bundle(folder),
+            handler=f"{folder}.handler.handler",
+            runtime=lambda_.Runtime.PYTHON_3_13,
+            architecture=lambda_.Architecture.ARM_64,
+            memory_size=memory_mb,
+            timeout=cdk.Duration.seconds(timeout_seconds),
+            environment=self._environment(folder),
+            role=role,
+            log_group=log_group,
+        )
+        log_group.grant_write(role)
+        return function
+
+    def _environment(self, folder: str) -> dict[str, str]:
+        settings = self._settings
+        return {
+            "SLUICEWAY_JOBS_BUCKET": self._storage.jobs_bucket.bucket_name,
+            "SLUICEWAY_JOBS_TABLE": self._storage.jobs_table.table_name,
+            "SLUICEWAY_EVENT_BUS": self._bus.event_bus_name,
+            "SLUICEWAY_LANDING_BUCKET": self._storage.landing_bucket.bucket_name,
+            "SLUICEWAY_UPLOADERS": str(settings.uploaders),
+            "SLUICEWAY_PART_MIB": str(settings.part_mib),
+            "SLUICEWAY_PART_CHECKSUM": settings.part_checksum,
+            "SLUICEWAY_MAX_FILE_BYTES": str(settings.max_file_bytes),
+            "SLUICEWAY_MAX_CONCURRENCY": str(settings.max_concurrency),
+            "SLUICEWAY_ALLOWED_SOURCES": ",".join(settings.allowed_sources),
+            "SLUICEWAY_FILE_EVENTS": ",".join(settings.file_events),
+            "SLUICEWAY_SECRET_PREFIX": settings.secret_prefix,
+            "SLUICEWAY_PROGRESS_SECONDS": str(settings.progress_seconds),
+            "SLUICEWAY_BATCH_FILES": str(settings.batch_files),
+            "POWERTOOLS_SERVICE_NAME": folder,
+            "POWERTOOLS_METRICS_NAMESPACE": "Sluiceway",
+            "POWERTOOLS_LOG_LEVEL": settings.log_level,
+        }
+
+    def _may_use_jobs_bucket(
+        self, function: lambda_.Function, *, read: Sequence[str], write: Sequence[str] = ()
+    ) -> None:
+        bucket = self._storage.jobs_bucket
+        _allow(function, ("s3:GetObject",), [bucket.arn_for_objects(pattern) for pattern in read])
+        # Without it S3 answers 403 for an object that does not exist, which would read as a denial.
+        _allow(function, ("s3:ListBucket",), (bucket.bucket_arn,))
+        if write:
+            _allow(function, WRITE_OBJECTS, [bucket.arn_for_objects(pattern) for pattern in write])
+
+    def _may_land_files(self, function: lambda_.Function) -> None:
+        buckets = [
+            self._storage.landing_bucket.bucket_arn,
+            *(_bucket_arn(self, name) for name in self._settings.destination_buckets),
+        ]
+        _allow(function, LAND_OBJECTS, [f"{arn}/*" for arn in buckets])
+        # So that a HEAD of a key that is free says 404, not 403.
+        _allow(function, ("s3:ListBucket",), buckets)
+
+    def _may_read_manifests(self, function: lambda_.Function) -> None:
+        buckets = [_bucket_arn(self, name) for name in self._settings.manifest_buckets]
+        if buckets:
+            _allow(function, ("s3:GetObject",), [f"{arn}/*" for arn in buckets])
+
+    def _may_read_secrets(self, function: lambda_.Function) -> None:
+        secrets = cdk.Stack.of(self).format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{self._settings.secret_prefix}*",
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        _allow(function, ("secretsmanager:GetSecretValue",), (secrets,))
+
+
+def folder_of(name: str) -> str:
+    """`ProcessFile` -> `process_file`: a state's name, and the folder under lambdas/ that serves it."""
+    return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
+
+
+def _allow(function: lambda_.Function, actions: Sequence[str], resources: Sequence[str]) -> None:
+    function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+
+
+def _bucket_arn(scope: Construct, name: str) -> str:
+    return cdk.Stack.of(scope).format_arn(service="s3", region="", account="", resource=name)

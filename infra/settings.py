@@ -1,0 +1,244 @@
+"""Every setting of a deployment: its name, type, default and bounds.
+
+Knows how each is spelt on a command line (`-c NAME=VALUE` of cdk, `--set NAME=VALUE` of sluiceway). Refuses to know
+AWS CDK, so that the command can check a setting without starting CDK.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, cast
+
+GIB = 1024**3
+
+# Lambda: 128 to 10,240 MB; 900 s at most. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+MEMORY_MB = (128, 10_240)
+TIMEOUT_SECONDS = (1, 900)
+# S3: parts of 5 MiB to 5 GiB, objects up to 48.8 TiB. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+PART_MIB = (5, 5 * 1024)
+FILE_BYTES = (1, 10_000 * 5 * GIB)
+# Step Functions runs at most 10,000 children of a Distributed Map at once.
+CONCURRENCY = (1, 10_000)
+# CloudWatch Logs keeps logs for these numbers of days and no others.
+RETENTION_DAYS = (
+    1,
+    3,
+    5,
+    7,
+    14,
+    30,
+    60,
+    90,
+    120,
+    150,
+    180,
+    365,
+    400,
+    545,
+    731,
+    1096,
+    1827,
+    2192,
+    2557,
+    2922,
+    3288,
+    3653,
+)
+PART_CHECKSUMS = ("crc64nvme", "crc32c", "crc32")
+FILE_EVENTS = ("STORED", "SKIPPED", "REJECTED", "FAILED", "CANCELLED")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+# S3's rules for a bucket's name, without the rarities. https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# HOST or HOST:PORT, an IPv6 address in brackets.
+SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+BUS = re.compile(r"[A-Za-z0-9._/-]{1,256}")
+# CloudFormation's rule for a stack's name, less room for the stage.
+STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+STAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})?")
+# Characters Secrets Manager allows in a name; no wildcard can come in.
+PREFIX = re.compile(r"[A-Za-z0-9/_+=.@-]{1,256}")
+
+Parser = Callable[[Any], Any]
+
+
+class _Wrong(Exception):
+    """What was expected instead."""
+
+
+def _whole(low: int, high: int) -> Parser:
+    def parse(value: Any) -> int:
+        try:
+            number = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
+        except ValueError:
+            number = None
+        if isinstance(value, float) and value.is_integer():  # CDK hands numbers over as floats
+            number = int(value)
+        if number is None or not low <= number <= high:
+            raise _Wrong(f"a whole number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Parser:
+    def parse(value: Any) -> float:
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = float("nan")
+        if not low <= number <= high:
+            raise _Wrong(f"a number from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _one_of(*choices: Any) -> Parser:
+    def parse(value: Any) -> Any:
+        for choice in choices:
+            if value == choice or str(value) == str(choice):
+                return choice
+        raise _Wrong("one of " + ", ".join(str(choice) for choice in choices))
+
+    return parse
+
+
+def _part_mib(value: Any) -> int | str:
+    if value == "auto":
+        return "auto"
+    try:
+        return cast(int, _whole(*PART_MIB)(value))
+    except _Wrong as wrong:
+        raise _Wrong(f"auto, or {wrong} (MiB)") from wrong
+
+
+def _text(pattern: re.Pattern[str], expected: str) -> Parser:
+    def parse(value: Any) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise _Wrong(expected)
+        return value
+
+    return parse
+
+
+def _many(item: Parser) -> Parser:
+    """A list, written `a,b` on a command line or as a JSON array in cdk.json; each item once, order kept."""
+
+    def parse(value: Any) -> tuple[Any, ...]:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, Iterable) or isinstance(value, Mapping):
+            raise _Wrong("a list, comma between its items")
+        try:
+            return tuple(dict.fromkeys(item(each) for each in value))
+        except _Wrong as wrong:
+            raise _Wrong(f"a list, each item {wrong}") from wrong
+
+    return parse
+
+
+def _setting(default: Any, parse: Parser, about: str) -> Any:
+    return field(default=default, metadata={"parse": parse, "about": about})
+
+
+_buckets = _many(_text(BUCKET, "the name of a bucket"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A deployment's settings, each checked. Defaults suit an empty account."""
+
+    stack_name: str = _setting("sluiceway", _text(STACK, "a CloudFormation stack name"), "name of the stack")
+    stage: str = _setting(
+        "",
+        _text(STAGE, "letters, digits and hyphens"),
+        "added to the stack's name, so that several live in one account",
+    )
+
+    process_file_memory_mb: int = _setting(512, _whole(*MEMORY_MB), "memory of ProcessFile, MB")
+    process_file_timeout_seconds: int = _setting(
+        900, _whole(*TIMEOUT_SECONDS), "time ProcessFile has for a unit of work"
+    )
+    uploaders: int = _setting(2, _whole(1, 16), "threads that upload parts, for a file")
+    part_mib: int | str = _setting("auto", _part_mib, "size of a part, MiB; auto plans it from size and memory")
+    part_checksum: str = _setting("crc64nvme", _one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")
+    max_concurrency: int = _setting(100, _whole(*CONCURRENCY), "files in flight in a job, at most")
+    max_file_bytes: int = _setting(5 * GIB, _whole(*FILE_BYTES), "largest file that is accepted")
+    batch_files: int = _setting(1, _whole(1, 1000), "files in a unit of work, at most")
+    progress_seconds: float = _setting(10.0, _seconds(0.1, 900), "how often a file in flight reports its bytes")
+    deadline_minutes: int = _setting(720, _whole(1, 14 * 24 * 60), "how long a job may take in all")
+
+    allowed_sources: tuple[str, ...] = _setting(
+        (), _many(_text(SOURCE, "HOST or HOST:PORT")), "hosts permitted although private or plain http"
+    )
+    destination_buckets: tuple[str, ...] = _setting(
+        (), _buckets, "buckets files may land in, besides the landing bucket"
+    )
+    manifest_buckets: tuple[str, ...] = _setting(
+        (), _buckets, "buckets manifests may be read from, besides the jobs bucket"
+    )
+    secret_prefix: str = _setting(
+        "sluiceway/",
+        _text(PREFIX, "the beginning of a secret's name, not empty, no wildcard"),
+        "secrets whose name begins so may be read",
+    )
+
+    event_bus: str = _setting("default", _text(BUS, "the name of an event bus in this account"), "where events go")
+    file_events: tuple[str, ...] = _setting(
+        ("REJECTED", "FAILED"), _many(_one_of(*FILE_EVENTS)), "states of a file that are announced"
+    )
+
+    log_level: str = _setting("INFO", _one_of(*LOG_LEVELS), "least severe log line that is written")
+    log_retention_days: int = _setting(30, _one_of(*RETENTION_DAYS), "days logs are kept")
+    jobs_retention_days: int = _setting(90, _whole(1, 3650), "days a job's documents and reports are kept")
+
+    @property
+    def stack_id(self) -> str:
+        """The stack's name with its stage: `sluiceway`, `sluiceway-test`."""
+        return f"{self.stack_name}-{self.stage}" if self.stage else self.stack_name
+
+    @classmethod
+    def from_context(cls, values: Mapping[str, Any]) -> Settings:
+        """From text (`"128"`, `"a,b"`) or typed values (128, ["a", "b"]). Raises ValueError that tells of every
+        mistake: the setting's name, what was found, what was expected; for an unknown name, the known ones."""
+        known = {each.name: each for each in fields(cls)}
+        parsed: dict[str, Any] = {}
+        mistakes: list[str] = []
+        for name, value in values.items():
+            if name not in known:
+                mistakes.append(f"{name}: no such setting; the settings are {', '.join(sorted(known))}")
+                continue
+            try:
+                parsed[name] = known[name].metadata["parse"](value)
+            except _Wrong as wrong:
+                mistakes.append(f"{name}: expected {wrong}, found {value!r}")
+        if mistakes:
+            raise ValueError("\n".join(mistakes))
+        return cls(**parsed)
+
+    @classmethod
+    def parse(cls, assignments: Iterable[str] | Mapping[str, str]) -> Settings:
+        """From `NAME=VALUE` texts, or such pairs as a mapping; the last of a name wins. Raises ValueError as
+        from_context does, and for a text without '='."""
+        if isinstance(assignments, Mapping):
+            return cls.from_context(assignments)
+        return cls.from_context(split_assignments(assignments))
+
+    @classmethod
+    def describe(cls) -> list[tuple[str, Any, str]]:
+        """(name, default, what it is for), in the order of this file."""
+        return [(each.name, each.default, each.metadata["about"]) for each in fields(cls)]
+
+
+def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
+    """`["a=1", "b=x=y"]` -> `{"a": "1", "b": "x=y"}`. Raises ValueError for a text without '='."""
+    pairs: dict[str, str] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise ValueError(f"{text}: expected NAME=VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs

@@ -1,0 +1,30 @@
+"""The stack, in the order data flows, and the names it hands to its users."""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from constructs import Construct
+
+from infra.functions import Functions
+from infra.settings import Settings
+from infra.storage import Storage
+from infra.workflow import Workflow
+
+
+class SluicewayStack(cdk.Stack):
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+        super().__init__(scope, id, description="Sluiceway: lands files from HTTP in S3, verified.")
+        storage = Storage(self, "Storage", settings=settings)
+        bus = events.EventBus.from_event_bus_name(self, "EventBus", settings.event_bus)
+        functions = Functions(self, "Functions", settings=settings, storage=storage, bus=bus)
+        workflow = Workflow(self, "Workflow", settings=settings, storage=storage, functions=functions)
+
+        self._output("JobsBucket", storage.jobs_bucket.bucket_name, "job documents, manifests and reports")
+        self._output("LandingBucket", storage.landing_bucket.bucket_name, "where files land by default")
+        self._output("JobsTable", storage.jobs_table.table_name, "jobs, files and counters")
+        self._output("EventBusName", bus.event_bus_name, "where events go")
+        self._output("StateMachineArn", workflow.state_machine.state_machine_arn, "starts a job")
+
+    def _output(self, name: str, value: str, description: str) -> None:
+        cdk.CfnOutput(self, name, value=value, description=description)

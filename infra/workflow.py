@@ -1,0 +1,171 @@
+"""The state machine, in the order things happen. Each state's name is its function's construct id.
+
+Knows what passes from state to state: the job's id, its execution, pointers into the jobs bucket; never a URL.
+Refuses to know what the functions do with them.
+"""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.functions import Functions
+from infra.settings import Settings
+from infra.storage import Storage
+
+# A new account may run 10 functions at once, a job starts 100 children: throttling is waited out, for about
+# a quarter of an hour at full jitter.
+THROTTLED = ("Lambda.TooManyRequestsException",)
+THROTTLED_ATTEMPTS = 60
+# Lambda's own mishaps, and a process that died, once more or twice.
+TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.ExitError")
+TRANSIENT_ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 30
+
+JOB_ID = "$.job_id"
+EXECUTION = "$$.Execution.Id"
+# Executions that end so may never have reached a Catch.
+UNSEEN_ENDS = ("FAILED", "ABORTED", "TIMED_OUT")
+
+
+class Workflow(Construct):
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, functions: Functions
+    ) -> None:
+        super().__init__(scope, id)
+
+        start_export = self._invoke(
+            functions.start_export,
+            {
+                "input.$": "$$.Execution.Input",
+                "execution.$": EXECUTION,
+                "execution_name.$": "$$.Execution.Name",
+            },
+        )
+        is_ready = sfn.Choice(self, "IsExportReady")
+        wait = sfn.Wait(self, "WaitForExport", time=sfn.WaitTime.seconds_path("$.wait_seconds"))
+        poll_export = self._invoke(functions.poll_export, _job())
+        dispatch_files = self._invoke(functions.dispatch_files, _job())
+        is_empty = sfn.Choice(self, "IsEmpty")
+        transfer_files = self._transfer_files(storage, functions)
+        complete_job = self._invoke(functions.complete_job)
+        is_success = sfn.Choice(self, "IsSuccess")
+        succeeded = sfn.Succeed(self, "JobSucceeded")
+        failed = sfn.Fail(
+            self, "JobFailed", error="JobFailed", cause="The job's summary.json and report.jsonl tell why."
+        )
+        is_live = sfn.Fail(self, "JobIsLive", error="JobIsLiveError", cause="Another execution runs a job of this id.")
+        # Nothing but the error is known here. The input is left behind: it may be a whole document, or no object.
+        start_failed = sfn.Pass(self, "StartFailed", parameters={"execution.$": EXECUTION, "error.$": "$"})
+
+        start_export.next(is_ready)
+        is_ready.when(sfn.Condition.string_equals("$.action", "READY"), dispatch_files).otherwise(wait)
+        wait.next(poll_export).next(is_ready)
+        dispatch_files.next(is_empty)
+        is_empty.when(sfn.Condition.string_equals("$.action", "EMPTY"), complete_job).otherwise(transfer_files)
+        transfer_files.next(complete_job)
+        complete_job.next(is_success)
+        is_success.when(_any_of("$.status", "COMPLETED", "COMPLETED_WITH_FAILURES"), succeeded).otherwise(failed)
+
+        start_export.add_catch(is_live, errors=["JobIsLiveError"], result_path="$")
+        start_export.add_catch(start_failed, errors=["States.ALL"], result_path="$")
+        start_failed.next(complete_job)
+        for state in (poll_export, dispatch_files, transfer_files):
+            state.add_catch(complete_job, errors=["States.ALL"], result_path="$.error")
+
+        self.state_machine = sfn.StateMachine(
+            self,
+            "StateMachine",
+            comment="Lands the files of one job in S3.",
+            definition_body=sfn.DefinitionBody.from_chainable(start_export),
+            state_machine_type=sfn.StateMachineType.STANDARD,
+            timeout=cdk.Duration.minutes(settings.deadline_minutes),
+        )
+        self._complete_unseen_ends(functions)
+
+    def _transfer_files(self, storage: Storage, functions: Functions) -> sfn.DistributedMap:
+        """One child a unit of work. A child records its own failure, so one bad file never hides the others."""
+        process_file = self._invoke(functions.process_file)
+        record_failure = self._invoke(functions.record_failure)
+        process_file.add_catch(record_failure, errors=["States.ALL"], result_path="$.error")
+
+        transfer_files = sfn.DistributedMap(
+            self,
+            "TransferFiles",
+            item_reader=sfn.S3JsonItemReader(bucket=storage.jobs_bucket, key=sfn.JsonPath.string_at("$.units_key")),
+            item_selector={
+                "job_id.$": JOB_ID,
+                "execution.$": EXECUTION,
+                "unit.$": "$$.Map.Item.Value",
+            },
+            map_execution_type=sfn.StateMachineType.STANDARD,
+            max_concurrency_path="$.max_concurrency",
+            # CompleteJob judges the whole from the table; a child that broke is a file without an end there.
+            tolerated_failure_percentage=100,
+            # Without a writer the children's results become one array, under the limit of a state's payload.
+            result_writer_v2=sfn.ResultWriterV2(
+                bucket=storage.jobs_bucket,
+                prefix=sfn.JsonPath.format("jobs/{}/map", sfn.JsonPath.string_at(JOB_ID)),
+            ),
+            result_path=sfn.JsonPath.DISCARD,
+        )
+        transfer_files.item_processor(process_file)
+        return transfer_files
+
+    def _invoke(self, function: lambda_.Function, payload: dict[str, str] | None = None) -> tasks.LambdaInvoke:
+        """A state named like the function. It passes on its input, or `payload`, and returns what the handler does."""
+        state = tasks.LambdaInvoke(
+            self,
+            function.node.id,
+            lambda_function=function,
+            payload=sfn.TaskInput.from_object(payload) if payload else None,
+            output_path="$.Payload",
+            retry_on_service_exceptions=False,  # it knows neither jitter nor throttling
+        )
+        state.add_retry(
+            errors=list(THROTTLED),
+            interval=cdk.Duration.seconds(2),
+            backoff_rate=2,
+            max_attempts=THROTTLED_ATTEMPTS,
+            max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        state.add_retry(
+            errors=list(TRANSIENT),
+            interval=cdk.Duration.seconds(1),
+            backoff_rate=2,
+            max_attempts=TRANSIENT_ATTEMPTS,
+            max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+        return state
+
+    def _complete_unseen_ends(self, functions: Functions) -> None:
+        """A stopped execution, a timeout and an overflow of history reach no Catch: this rule sees them.
+
+        Step Functions speaks on the account's default bus, whichever bus Sluiceway's own events go to.
+        """
+        events.Rule(
+            self,
+            "ExecutionEnded",
+            description="Completes the job of an execution that ended where no Catch could see it.",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"stateMachineArn": [self.state_machine.state_machine_arn], "status": list(UNSEEN_ENDS)},
+            ),
+            targets=[targets.LambdaFunction(functions.complete_job)],
+        )
+
+
+def _job() -> dict[str, str]:
+    return {"job_id.$": JOB_ID, "execution.$": EXECUTION}
+
+
+def _any_of(path: str, *values: str) -> sfn.Condition:
+    return sfn.Condition.or_(*(sfn.Condition.string_equals(path, value) for value in values))
