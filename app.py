@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import infra  # noqa: F401  (must come before aws_cdk: it names the JavaScript runtime)
-import aws_cdk as cdk  # isort: skip
+import infra  # noqa: F401  (first: it names the JavaScript runtime that aws_cdk starts)
+
+# isort: split
+import aws_cdk as cdk
 
 from infra.settings import Settings
 from infra.stack import SluicewayStack
