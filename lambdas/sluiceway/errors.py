@@ -48,6 +48,10 @@ class SourceProtocolError(SourceError):
     """The server broke HTTP: bad framing, a nonsensical header, a redirect without a target."""
 
 
+class SourceRestartError(SourceError):
+    """The body broke off or changed and cannot be continued: only reading it again from its first byte can help."""
+
+
 class IntegrityError(SluicewayError):
     """The bytes that came are not the bytes that were promised. Both values stand in the text."""
 
@@ -86,6 +90,18 @@ class SinkDeniedError(SinkError):
 
 class FileExistsInSinkError(SinkError):
     """A conditional write found another object at the key."""
+
+
+class UploadGoneError(SinkError):
+    """The multipart upload no longer exists: completed, aborted or expired."""
+
+
+class SendAgainError(SinkError):
+    """S3 answered 409: the upload is void and every part must be sent again in a new one."""
+
+
+class SinkIntegrityError(SinkError):
+    """S3 computed another checksum than we sent: the bytes changed on their way there."""
 
 
 class PlanError(SluicewayError):
@@ -132,6 +148,26 @@ class DuplicateTargetError(JobError):
 
 class JobIsLiveError(JobError):
     """Another execution owns a live job of this id."""
+
+
+class NotOwnerError(JobError):
+    """The execution does not own the job, or no longer: whatever it wanted to write is void."""
+
+
+class JobStoppedError(JobError):
+    """The job ended before this file had come to an end of its own: it was cancelled, timed out or broke."""
+
+
+class SecretError(JobError):
+    """A secret that the job names cannot be read or does not hold what it should. The text never shows its value."""
+
+
+class PublishError(SluicewayError):
+    """The event bus went on refusing an event."""
+
+
+class ContentionError(SluicewayError):
+    """The table went on refusing a write because others wrote the same rows: retrying later helps."""
 
 
 class IllegalTransitionError(JobError):

@@ -1,0 +1,45 @@
+"""The S3 client as the transfer needs it.
+
+Knows botocore's configuration and why each value. botocore alone retries S3 calls; nothing above it does.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import botocore.session
+from botocore.config import Config
+
+MAX_ATTEMPTS = 5
+CONNECT_TIMEOUT_SECONDS = 10
+# S3 answers Complete of many parts late, while it keeps the connection alive with spaces.
+READ_TIMEOUT_SECONDS = 60
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def s3_client(*, connections: int = 10, session: Any = None, ca_bundle: str | None = None) -> Any:
+    """A botocore S3 client from the standard AWS_* environment, for up to `connections` threads."""
+    session = session or botocore.session.get_session()
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+        s3={"payload_signing_enabled": signs_payload(endpoint)},
+        # The transfer sends its own checksum of each part; botocore's would read every byte once more.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        tcp_keepalive=True,
+    )
+    return session.create_client("s3", config=config, verify=ca_bundle)
+
+
+def signs_payload(endpoint: str) -> bool:
+    """Whether the signature covers the body. TLS and the part checksum already protect it, and to sign it is to hash
+    it a second time; only plain http over a network leaves it open to change on the way."""
+    parts = urlsplit(endpoint)
+    return parts.scheme == "http" and (parts.hostname or "") not in LOOPBACK

@@ -1,0 +1,59 @@
+"""The one place where botocore's errors become Sluiceway's.
+
+Texts name the operation, the bucket and key, and what S3 said. Nothing here is retried: botocore has done that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluiceway.errors import (
+    FileExistsInSinkError,
+    SendAgainError,
+    SinkDeniedError,
+    SinkError,
+    SinkIntegrityError,
+    UploadGoneError,
+)
+
+DENIED = frozenset(
+    {"AccessDenied", "AllAccessDisabled", "NoSuchBucket", "403", "InvalidAccessKeyId", "SignatureDoesNotMatch",
+     "ExpiredToken", "KMS.DisabledException", "KMS.NotFoundException"}
+)  # fmt: skip
+
+
+@contextmanager
+def sink_errors(operation: str, bucket: str, key: str) -> Iterator[None]:
+    """Turns botocore's errors of `operation` on s3://bucket/key into SinkErrors."""
+    try:
+        yield
+    except ClientError as error:
+        raise _translated(error, operation, f"s3://{bucket}/{key}") from error
+    except BotoCoreError as error:
+        raise SinkError(f"{operation} s3://{bucket}/{key}: no answer from S3: {type(error).__name__}") from error
+
+
+def _translated(error: ClientError, operation: str, target: str) -> SinkError:
+    code, status = error_code(error)
+    message = str(error.response.get("Error", {}).get("Message", ""))[:300]
+    text = f"{operation} {target}: {code}: {message}"
+    if status == 412:
+        return FileExistsInSinkError(text)
+    if code == "NoSuchUpload":
+        return UploadGoneError(text)
+    if status == 409:
+        return SendAgainError(text)
+    if code in {"BadDigest", "XAmzContentChecksumMismatch", "InvalidDigest"}:
+        return SinkIntegrityError(text)
+    if code in DENIED or status == 403:
+        return SinkDeniedError(text)
+    return SinkError(text)
+
+
+def error_code(error: ClientError) -> tuple[str, int]:
+    """S3's error code and the HTTP status of an answer."""
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    return code, int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

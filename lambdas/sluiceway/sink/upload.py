@@ -1,0 +1,155 @@
+"""One object on its way into S3: a single PutObject or a multipart upload, and nothing left behind either way.
+
+Knows the low-level calls, their checksums and conditions. A context manager: leaving it without a completed object
+aborts the upload. Refuses to know where the bytes come from and whether they are right: its caller calls `complete`
+only after comparing every digest.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sluiceway.errors import SendAgainError, SinkDeniedError, SinkError, UploadGoneError
+from sluiceway.sink.body import PartBody
+from sluiceway.sink.translate import sink_errors
+
+ATTEMPT_METADATA = "sluiceway-attempt"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an object goes and what it carries. `extra` are further S3 parameters of PutObject and
+    CreateMultipartUpload (ContentType, StorageClass, SSEKMSKeyId, Tagging …). `condition` are those of the conditional
+    write (`IfNoneMatch`, `IfMatch`). `checksum_name` is CRC64NVME, CRC32 or None."""
+
+    bucket: str
+    key: str
+    extra: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    condition: Mapping[str, str] = field(default_factory=dict[str, str])
+    checksum_name: str | None = "CRC64NVME"
+
+
+class Upload:
+    """A Sink of transfer/pipeline.py over a botocore S3 client. `attempt` is unique to this upload and stands in the
+    object's metadata: after a lost reply one HEAD tells whether the object there is ours."""
+
+    def __init__(self, s3: Any, target: Target) -> None:
+        self._s3, self._target = s3, target
+        self.attempt = uuid.uuid4().hex
+        self.upload_id: str | None = None
+        self._retries: list[int] = []
+        self._etags: dict[int, dict[str, Any]] = {}
+        self._lock = threading.Lock()
+        self._done = False
+
+    @property
+    def retries(self) -> int:
+        """How often botocore sent a request of this upload again."""
+        return sum(self._retries)
+
+    def put_whole(self, body: memoryview, checksum: str | None) -> str:
+        """Stores the object in one request; returns its ETag."""
+        return self._commit("put_object", Body=PartBody(body), **self._created(), **self._checksum(checksum))
+
+    def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
+        """Sends part `number` (1 …); any thread, any order. The first part creates the upload."""
+        upload_id = self._begin()
+        reply = self._call(
+            "upload_part", UploadId=upload_id, PartNumber=number, Body=PartBody(body), **self._checksum(checksum)
+        )
+        part = {"PartNumber": number, "ETag": reply["ETag"], **self._checksum(checksum)}
+        with self._lock:
+            self._etags[number] = part
+
+    def complete(self, size: int, checksum: str | None) -> str:
+        """Makes the object of `size` bytes visible; returns its ETag. S3 compares the size and, where one is declared,
+        the whole-object checksum."""
+        parts = [self._etags[number] for number in sorted(self._etags)]
+        kind = {"ChecksumType": "FULL_OBJECT"} if checksum else {}
+        return self._commit(
+            "complete_multipart_upload",
+            UploadId=self._begin(),
+            MultipartUpload={"Parts": parts},
+            MpuObjectSize=size,
+            **kind,
+            **self._checksum(checksum),
+        )
+
+    def abort(self) -> None:
+        """Ends the upload and frees its parts. An upload that is gone already is what was wanted."""
+        if self.upload_id is None or self._done:
+            return
+        try:
+            self._call("abort_multipart_upload", UploadId=self.upload_id)
+        except UploadGoneError:
+            _logger.info("upload of %s was gone before its abort", self._target.key)
+        self._done = True
+
+    def __enter__(self) -> Upload:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            self.abort()
+        except SinkError as failed:
+            # The first error is the one to report; the bucket's lifecycle rule is the second net for the parts.
+            if error is None:
+                raise
+            error.add_note(f"and the abort failed: {failed}")
+
+    def _begin(self) -> str:
+        with self._lock:
+            if self.upload_id is None:
+                name = self._target.checksum_name
+                kind = {"ChecksumAlgorithm": name, "ChecksumType": "FULL_OBJECT"} if name else {}
+                self.upload_id = str(self._call("create_multipart_upload", **self._created(), **kind)["UploadId"])
+            return self.upload_id
+
+    def _created(self) -> dict[str, Any]:
+        return {**self._target.extra, "Metadata": {**self._target.metadata, ATTEMPT_METADATA: self.attempt}}
+
+    def _checksum(self, value: str | None) -> dict[str, str]:
+        return {f"Checksum{self._target.checksum_name}": value} if value and self._target.checksum_name else {}
+
+    def _commit(self, operation: str, **arguments: Any) -> str:
+        """Sends the request that makes the object visible. Its reply can be lost after S3 has acted; botocore's retry
+        then meets our own object (412) or finds the upload gone. S3 is asked whose object it is, never guessed."""
+        try:
+            etag = str(self._call(operation, **arguments, **self._target.condition)["ETag"])
+        except SinkError as error:
+            if isinstance(error, SendAgainError | SinkDeniedError):
+                raise
+            found = self._etag_if_ours(error)
+            if found is None:
+                raise
+            etag = found
+        self._done = True
+        return etag
+
+    def _etag_if_ours(self, error: SinkError) -> str | None:
+        try:
+            head = self._s3.head_object(Bucket=self._target.bucket, Key=self._target.key)
+        except (ClientError, BotoCoreError) as failed:
+            error.add_note(f"asked whose object is there: {type(failed).__name__}")
+            return None
+        ours = head.get("Metadata", {}).get(ATTEMPT_METADATA) == self.attempt
+        return str(head["ETag"]) if ours else None
+
+    def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        with sink_errors(operation, self._target.bucket, self._target.key):
+            reply: dict[str, Any] = getattr(self._s3, operation)(
+                Bucket=self._target.bucket, Key=self._target.key, **arguments
+            )
+        # Uploader threads add without a lock: an int's += may lose a count in a race, so each keeps its own entry.
+        self._retries.append(int(reply.get("ResponseMetadata", {}).get("RetryAttempts", 0)))
+        return reply

@@ -1,0 +1,149 @@
+"""Where bytes may come from: one URL policy in front of every request, redirects included.
+
+Knows which URLs and which addresses are allowed. https to public addresses is the default; a host allowed by name
+may be private or plain http. The address that was checked is the address connected to (source/connections.py), so a
+name that resolves differently the second time finds no gap.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from sluiceway.errors import PolicyError, SourceUnreachableError
+from sluiceway.redact import redact_url
+
+MAX_URL_CHARS = 8192
+DEFAULT_PORTS = {"https": 443, "http": 80}
+
+# Cloud metadata services; never a source, not even when allowed by name.
+METADATA_ADDRESSES = frozenset(
+    ipaddress.ip_address(text) for text in ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254")
+)
+
+# RFC 6052: the well-known prefix in which a NAT64 gateway embeds an IPv4 address in the last 32 bits.
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolver = Callable[[str, int], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Scheme, host (lower case, no brackets) and port of a URL that the policy let through."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """All addresses of `host`, each once. Raises OSError (gaierror)."""
+    found: list[Any] = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class UrlPolicy:
+    """`allowed_sources` are HOST or HOST:PORT: permitted although private or plain http. `only_hosts`, when given, are
+    the only hosts permitted at all; `.example.com` stands for its subdomains."""
+
+    def __init__(
+        self,
+        allowed_sources: Sequence[str] = (),
+        *,
+        only_hosts: Sequence[str] = (),
+        resolver: Resolver = resolve,
+        runtime_api: str | None = None,
+    ) -> None:
+        self._allowed = {entry.lower() for entry in allowed_sources}
+        self._only = tuple(host.lower() for host in only_hosts)
+        self._resolver = resolver
+        # The function's own Runtime API: whoever reaches it can answer invocations in the function's name.
+        self._runtime_api = runtime_api if runtime_api is not None else os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+
+    def check(self, url: str) -> Origin:
+        """Checks everything that the URL itself tells. Raises PolicyError naming the rule."""
+        _check_characters(url)
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").lower(), parts.port
+        except ValueError:
+            raise PolicyError("not a URL: it cannot be parsed") from None
+        shown = redact_url(url)
+        if parts.scheme not in DEFAULT_PORTS:
+            raise PolicyError(f"{shown}: the scheme must be https, found {parts.scheme or 'none'}")
+        if not host:
+            raise PolicyError(f"{shown}: the URL names no host")
+        if parts.username is not None or parts.password is not None:
+            raise PolicyError(f"{shown}: user-info in a URL is not allowed; use headers_secret or auth")
+        if parts.fragment:
+            raise PolicyError(f"{shown}: a fragment is not allowed, a server never sees it")
+        origin = Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
+        if self._only and not any(host == name or (name[0] == "." and host.endswith(name)) for name in self._only):
+            raise PolicyError(f"{shown}: host {host} is not in the list of permitted hosts")
+        if origin.scheme == "http" and not self._is_allowed(origin.host, origin.port):
+            raise PolicyError(f"{shown}: plain http is allowed only to hosts named in allowed_sources")
+        return origin
+
+    def check_redirect(self, before: Origin, url: str) -> Origin:
+        """Checks the target of a redirect: a URL like any other, and never down from https to http."""
+        after = self.check(url)
+        if before.scheme == "https" and after.scheme == "http":
+            raise PolicyError(f"{redact_url(url)}: a redirect from https to http is not allowed")
+        return after
+
+    def addresses(self, host: str, port: int) -> list[str]:
+        """Resolves `host` once and returns its addresses, all of them checked. Raises PolicyError when one of them is
+        not allowed, SourceUnreachableError when the name does not resolve."""
+        try:
+            found = list(self._resolver(host, port))
+        except OSError as error:
+            raise SourceUnreachableError(f"host {host} does not resolve: {error.strerror or error}") from error
+        for text in found:
+            self._check_address(host, port, ipaddress.ip_address(text.split("%")[0]))
+        return found
+
+    def _check_address(self, host: str, port: int, address: Address) -> None:
+        for each in _with_embedded(address):
+            if f"{each}:{port}" == self._runtime_api or (self._runtime_api == f"localhost:{port}" and each.is_loopback):
+                raise PolicyError(f"host {host} leads to this function's own Runtime API")
+            if each in METADATA_ADDRESSES:
+                raise PolicyError(f"host {host} leads to the metadata address {each}")
+            if not self._is_allowed(host, port) and not _is_public(each):
+                raise PolicyError(
+                    f"host {host} leads to {each}, which is not a public address; name the host in allowed_sources"
+                )
+
+    def _is_allowed(self, host: str, port: int) -> bool:
+        return host in self._allowed or f"{host}:{port}" in self._allowed or f"[{host}]:{port}" in self._allowed
+
+
+def _check_characters(url: str) -> None:
+    if len(url) > MAX_URL_CHARS:
+        raise PolicyError(f"a URL may have {MAX_URL_CHARS} characters, found {len(url)}")
+    if any(char <= " " or char == "\x7f" for char in url) or "\\" in url:
+        raise PolicyError(f"{redact_url(url)}: control characters, spaces and backslashes are not allowed in a URL")
+
+
+def _with_embedded(address: Address) -> list[Address]:
+    """The address and any IPv4 address inside it: ::ffff:a.b.c.d, NAT64, 6to4 and Teredo forms."""
+    found: list[Address] = [address]
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
+        if address in NAT64:
+            inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        found += [each for each in inner if each is not None]
+        if address.ipv4_mapped is not None:
+            found.remove(address)
+    return found
+
+
+def _is_public(address: Address) -> bool:
+    if isinstance(address, ipaddress.IPv6Address) and address in NAT64:
+        return True  # judged by the IPv4 address inside it
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

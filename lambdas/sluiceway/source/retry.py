@@ -1,0 +1,52 @@
+"""When to try a source again, and after how long. Pure arithmetic over what the server said.
+
+One owner: only source/ retries downloads. The budget counts attempts without progress, so a download that moves on
+between two cuts is never given up.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# RFC 9110: request timeout; RFC 8470: too early; RFC 6585: too many requests; and the server's own failures.
+RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class RetryBudget:
+    """Seconds; `attempts` is how many tries in a row may bring no byte."""
+
+    attempts: int = 4
+    base_seconds: float = 0.5
+    cap_seconds: float = 20.0
+    retry_after_cap_seconds: float = 120.0
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+    def pause(self, failures: int, retry_after: str | None = None) -> None:
+        """Waits before the next try, `failures` tries after the last progress: full jitter over an exponential
+        ceiling, or as long as the server asked for, with a cap."""
+        asked = parse_retry_after(retry_after)
+        if asked is not None:
+            self.sleep(min(asked, self.retry_after_cap_seconds))
+        else:
+            self.sleep(self.jitter() * min(self.cap_seconds, self.base_seconds * 2 ** (failures - 1)))
+
+
+def parse_retry_after(value: str | None, *, now: Callable[[], float] = time.time) -> float | None:
+    """Seconds from now that a Retry-After header asks for (RFC 9110, 10.2.3: seconds or an HTTP date), 0 for a date
+    gone by, None when absent or nonsense."""
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    return max(0.0, moment.timestamp() - now())
