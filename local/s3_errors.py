@@ -1,0 +1,78 @@
+"""The errors of S3 as S3 spells them.
+
+Knows each code's status and sentence. Source: the S3 API reference, "Error responses".
+"""
+
+from __future__ import annotations
+
+from xml.sax.saxutils import escape
+
+_STATUS = {
+    "BadDigest": 400,
+    "BucketAlreadyOwnedByYou": 409,
+    "BucketNotEmpty": 409,
+    "EntityTooLarge": 400,
+    "EntityTooSmall": 400,
+    "IncompleteBody": 400,
+    "InvalidArgument": 400,
+    "InvalidBucketName": 400,
+    "InvalidDigest": 400,
+    "InvalidPart": 400,
+    "InvalidPartOrder": 400,
+    "InvalidRange": 416,
+    "InvalidRequest": 400,
+    "KeyTooLongError": 400,
+    "MalformedXML": 400,
+    "MetadataTooLarge": 400,
+    "MethodNotAllowed": 405,
+    "MissingContentLength": 411,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "NoSuchUpload": 404,
+    "NotImplemented": 501,
+    "NotModified": 304,
+    "PreconditionFailed": 412,
+}
+
+
+class S3Error(Exception):
+    """`code` is S3's; the extra keywords become elements of the XML answer."""
+
+    def __init__(self, code: str, message: str, **extra: object) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.extra = extra
+
+    @property
+    def status(self) -> int:
+        return _STATUS[self.code]
+
+    def xml(self, resource: str, request_id: str) -> bytes:
+        fields = {"Code": self.code, "Message": self.message, **self.extra}
+        fields |= {"Resource": resource, "RequestId": request_id}
+        inside = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in fields.items())
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inside}</Error>'.encode()
+
+
+def no_such_bucket(bucket: str) -> S3Error:
+    return S3Error("NoSuchBucket", "The specified bucket does not exist", BucketName=bucket)
+
+
+def no_such_key(key: str) -> S3Error:
+    return S3Error("NoSuchKey", "The specified key does not exist.", Key=key)
+
+
+def no_such_upload(upload_id: str) -> S3Error:
+    return S3Error(
+        "NoSuchUpload",
+        "The specified multipart upload does not exist. The upload ID may be invalid, or the upload may have been "
+        "aborted or completed.",
+        UploadId=upload_id,
+    )
+
+
+def precondition_failed(condition: str) -> S3Error:
+    return S3Error(
+        "PreconditionFailed", "At least one of the pre-conditions you specified did not hold", Condition=condition
+    )

@@ -1,0 +1,144 @@
+"""What S3 knows of an object besides its bytes: one SQLite row a key.
+
+Knows rows, listing order (UTF-8 bytes) and common prefixes. Refuses to know where the bytes lie or who may write
+them: the caller holds `transaction()` while it changes both the file and the row, which also keeps two engines
+over one folder from tearing each other's objects.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+BUSY_SECONDS = 60.0
+_LAST = "\U0010ffff"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS objects (
+    bucket TEXT NOT NULL, key TEXT NOT NULL, path TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    modified REAL NOT NULL, etag TEXT NOT NULL, details TEXT NOT NULL, PRIMARY KEY (bucket, key)
+) WITHOUT ROWID
+"""
+_COLUMNS = "bucket, key, path, size, mtime_ns, modified, etag, details"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """`path` is relative to the landed folder; `modified` seconds since the epoch; `etag` without quotes;
+    `headers` the stored response headers; `checksums` base64 by algorithm, of type `checksum_type`."""
+
+    bucket: str
+    key: str
+    path: str
+    size: int
+    mtime_ns: int
+    modified: float
+    etag: str
+    headers: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+    checksum_type: str = "FULL_OBJECT"
+    parts: int = 0
+
+    def row(self) -> tuple[object, ...]:
+        details = json.dumps([self.headers, self.tags, self.checksums, self.checksum_type, self.parts])
+        return (self.bucket, self.key, self.path, self.size, self.mtime_ns, self.modified, self.etag, details)
+
+    @classmethod
+    def of_row(cls, row: tuple[object, ...]) -> ObjectRecord:
+        return cls(*row[:7], *json.loads(str(row[7])))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a listing, in key order. `next_start` is what to continue after, None at the end."""
+
+    records: list[ObjectRecord]
+    prefixes: list[str]
+    next_start: str | None
+
+
+class Index:
+    def __init__(self, file: Path) -> None:
+        self._lock = threading.RLock()
+        self._db = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.execute(_SCHEMA)
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Excludes every other transaction on this index, of other processes too."""
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def get(self, bucket: str, key: str) -> ObjectRecord | None:
+        with self._lock:
+            cursor = self._db.execute(f"SELECT {_COLUMNS} FROM objects WHERE bucket=? AND key=?", (bucket, key))
+            row = cursor.fetchone()
+        return ObjectRecord.of_row(row) if row else None
+
+    def put(self, record: ObjectRecord) -> None:
+        with self._lock:
+            self._db.execute(f"INSERT OR REPLACE INTO objects ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?)", record.row())
+
+    def delete(self, bucket: str, key: str) -> None:
+        with self._lock:
+            self._db.execute("DELETE FROM objects WHERE bucket=? AND key=?", (bucket, key))
+
+    def all_of(self, bucket: str) -> list[ObjectRecord]:
+        with self._lock:
+            rows = self._db.execute(f"SELECT {_COLUMNS} FROM objects WHERE bucket=?", (bucket,)).fetchall()
+        return [ObjectRecord.of_row(row) for row in rows]
+
+    def is_empty(self, bucket: str) -> bool:
+        with self._lock:
+            return self._db.execute("SELECT 1 FROM objects WHERE bucket=? LIMIT 1", (bucket,)).fetchone() is None
+
+    def list(self, bucket: str, prefix: str, delimiter: str, start_after: str, limit: int) -> Page:
+        """At most `limit` records and common prefixes together, all after `start_after`."""
+        records: list[ObjectRecord] = []
+        prefixes: list[str] = []
+        after = start_after
+        while True:
+            batch = self._scan(bucket, prefix, after, limit + 1 - len(records) - len(prefixes))
+            for record in batch:
+                if len(records) + len(prefixes) == limit:
+                    return Page(records, prefixes, after)
+                common = _common_prefix(record.key, prefix, delimiter)
+                if common is None:
+                    records.append(record)
+                    after = record.key
+                else:
+                    prefixes.append(common)
+                    after = common + _LAST
+                    break
+            else:
+                return Page(records, prefixes, None)
+
+    def _scan(self, bucket: str, prefix: str, after: str, limit: int) -> list[ObjectRecord]:
+        query = f"SELECT {_COLUMNS} FROM objects WHERE bucket=? AND key>? AND key>=? AND key<? ORDER BY key LIMIT ?"
+        with self._lock:
+            rows = self._db.execute(query, (bucket, after, prefix, prefix + _LAST, limit)).fetchall()
+        return [ObjectRecord.of_row(row) for row in rows]
+
+
+def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:
+    if not delimiter:
+        return None
+    at = key.find(delimiter, len(prefix))
+    return None if at < 0 else key[: at + len(delimiter)]

@@ -1,0 +1,283 @@
+"""Objects as plain files: `landed/<bucket>/<key>`, their metadata in the hidden folder beside the buckets.
+
+Knows how a key becomes a path, how a finished temporary file becomes an object (by rename, in one transaction with
+its row, after the conditions were checked), and how files that a user put or removed by hand are noticed. Refuses
+to know HTTP.
+
+An own store and not nanio: nanio ignores conditional writes and checksums, takes parts below 5 MiB, copies every
+part on Complete and moves 145 MB/s, so that next to nothing of it would have been left behind a layer that adds
+the rules.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from local.s3_errors import S3Error, no_such_bucket, no_such_key, precondition_failed
+from local.s3_index import Index, ObjectRecord
+
+HIDDEN = ".sluiceway"
+MAX_KEY_BYTES = 1024  # S3 user guide, "Naming Amazon S3 objects"
+MAX_NAME_BYTES = 255  # of one file name, on every common file system
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class NewObject:
+    """A finished temporary file and what is to be said of it. Fields as in ObjectRecord."""
+
+    file: Path
+    etag: str
+    headers: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    checksums: dict[str, str] = field(default_factory=dict)
+    checksum_type: str = "FULL_OBJECT"
+    parts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """`if_none_match` is "*" or None; `if_match` an ETag, "*" or None."""
+
+    if_none_match: str | None = None
+    if_match: str | None = None
+
+
+class Store:
+    """One landed folder. Every method raises S3Error as S3 would. `close()` removes all that is temporary."""
+
+    def __init__(self, landed: Path) -> None:
+        self.root = landed
+        self.hidden = landed / HIDDEN
+        (self.hidden / "odd").mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.hidden))
+        self._scratch_lock = open(self.scratch / "lock", "w")  # noqa: SIM115  held until close()
+        fcntl.flock(self._scratch_lock, fcntl.LOCK_EX)
+        self._index = Index(self.hidden / "objects.sqlite")
+        self.reconcile()
+
+    def close(self) -> None:
+        self._index.close()
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self._scratch_lock.close()
+
+    # buckets
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """Name and creation time."""
+        found = [entry for entry in os.scandir(self.root) if entry.is_dir() and _BUCKET_NAME.fullmatch(entry.name)]
+        return sorted((entry.name, entry.stat().st_ctime) for entry in found)
+
+    def has_bucket(self, bucket: str) -> bool:
+        return bool(_BUCKET_NAME.fullmatch(bucket)) and (self.root / bucket).is_dir()
+
+    def create_bucket(self, bucket: str) -> None:
+        if not _BUCKET_NAME.fullmatch(bucket):
+            raise S3Error("InvalidBucketName", "The specified bucket is not valid.", BucketName=bucket)
+        (self.root / bucket).mkdir(exist_ok=True)
+
+    def delete_bucket(self, bucket: str) -> None:
+        self.need_bucket(bucket)
+        with self._index.transaction():
+            if not self._index.is_empty(bucket):
+                raise S3Error("BucketNotEmpty", "The bucket you tried to delete is not empty", BucketName=bucket)
+            shutil.rmtree(self.root / bucket)
+
+    def need_bucket(self, bucket: str) -> None:
+        if not self.has_bucket(bucket):
+            raise no_such_bucket(bucket)
+
+    # objects
+
+    def new_file(self) -> Path:
+        """A path for a temporary file, on the file system of the objects."""
+        handle, name = tempfile.mkstemp(dir=self.scratch)
+        os.close(handle)
+        return Path(name)
+
+    def head(self, bucket: str, key: str) -> ObjectRecord:
+        record, file = self.open(bucket, key)
+        file.close()
+        return record
+
+    def open(self, bucket: str, key: str) -> tuple[ObjectRecord, BinaryIO]:
+        """The record and the very file it describes; the caller closes it."""
+        self.need_bucket(bucket)
+        with self._index.transaction():
+            record = self._index.get(bucket, key)
+            if record is None:
+                raise no_such_key(key)
+            try:
+                file = open(self.root / record.path, "rb")  # noqa: SIM115  the caller closes it
+            except FileNotFoundError:
+                self._index.delete(bucket, key)
+                raise no_such_key(key) from None
+            stat = os.fstat(file.fileno())
+            if (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
+                record = _adopted(bucket, key, record.path, stat)
+                self._index.put(record)
+            return record, file
+
+    def check(self, bucket: str, key: str, conditions: Conditions) -> None:
+        """Raises PreconditionFailed, or NoSuchKey for If-Match on nothing: what `commit` would find now."""
+        if conditions == Conditions():
+            return
+        try:
+            current: ObjectRecord | None = self.head(bucket, key)
+        except S3Error as error:
+            if error.code != "NoSuchKey":
+                raise
+            current = None
+        _judge(current, key, conditions)
+
+    def commit(self, bucket: str, key: str, new: NewObject, conditions: Conditions) -> ObjectRecord:
+        """The temporary file becomes the object, whole or not at all."""
+        self.need_bucket(bucket)
+        check_key(key)
+        with self._index.transaction():
+            current = self._index.get(bucket, key)
+            if current is not None and not (self.root / current.path).is_file():
+                current = None
+            _judge(current, key, conditions)
+            stat = new.file.stat()
+            path = self._move(new.file, bucket, key)
+            if current is not None and current.path != path:
+                self._unlink(current)
+            record = ObjectRecord(
+                bucket, key, path, stat.st_size, stat.st_mtime_ns, time.time(), new.etag, new.headers, new.tags,
+                new.checksums, new.checksum_type, new.parts,
+            )  # fmt: skip
+            self._index.put(record)
+        return record
+
+    def delete(self, bucket: str, key: str) -> None:
+        self.need_bucket(bucket)
+        with self._index.transaction():
+            record = self._index.get(bucket, key)
+            if record is not None:
+                self._unlink(record)
+                self._index.delete(bucket, key)
+
+    def update(self, bucket: str, key: str, change: Callable[[ObjectRecord], ObjectRecord]) -> None:
+        """Replaces what is said of an object; the bytes stay."""
+        self.head(bucket, key)
+        with self._index.transaction():
+            record = self._index.get(bucket, key)
+            if record is None:
+                raise no_such_key(key)
+            self._index.put(change(record))
+
+    @property
+    def index(self) -> Index:
+        return self._index
+
+    # files that came or went by hand
+
+    def reconcile(self) -> None:
+        """Brings the rows in line with the files on disk."""
+        for bucket, _ in self.buckets():
+            with self._index.transaction():
+                known = {record.path: record for record in self._index.all_of(bucket)}
+                for path, stat in _files(self.root, bucket):
+                    record = known.pop(path, None)
+                    if record is None or (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
+                        key = record.key if record else path[len(bucket) + 1 :]
+                        self._index.put(_adopted(bucket, key, path, stat))
+                for record in known.values():
+                    if not (self.root / record.path).is_file():
+                        self._index.delete(bucket, record.key)
+
+    def _sweep(self) -> None:
+        """Removes the scratch folders of engines that were killed; a live engine holds its folder's lock."""
+        for folder in self.hidden.glob("scratch-*"):
+            try:
+                with open(folder / "lock") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(folder, ignore_errors=True)
+            except (BlockingIOError, FileNotFoundError):
+                continue  # alive, or about to take its lock
+
+    # paths
+
+    def _move(self, file: Path, bucket: str, key: str) -> str:
+        """Renames into place; a key that cannot be a path here goes to the hidden folder under its hash."""
+        if _is_plain(key):
+            path = f"{bucket}/{key}"
+            try:
+                (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+                self._clear_empty_folder(self.root / path)
+                os.replace(file, self.root / path)
+                return path
+            except (NotADirectoryError, FileExistsError, IsADirectoryError, OSError) as error:
+                if not isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
+                    raise
+        path = f"{HIDDEN}/odd/{bucket}/{hashlib.sha256(key.encode()).hexdigest()}"
+        (self.root / path).parent.mkdir(exist_ok=True)
+        os.replace(file, self.root / path)
+        return path
+
+    def _clear_empty_folder(self, path: Path) -> None:
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+    def _unlink(self, record: ObjectRecord) -> None:
+        path = self.root / record.path
+        path.unlink(missing_ok=True)
+        top = self.root / record.bucket
+        for folder in path.parents:
+            if top not in folder.parents or any(folder.iterdir()):
+                return
+            folder.rmdir()
+
+
+def check_key(key: str) -> None:
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise S3Error("KeyTooLongError", "Your key is too long", MaxSizeAllowed=MAX_KEY_BYTES)
+
+
+def _is_plain(key: str) -> bool:
+    names = key.split("/")
+    return "\0" not in key and all(
+        name not in ("", ".", "..") and len(name.encode()) <= MAX_NAME_BYTES for name in names
+    )
+
+
+def _judge(current: ObjectRecord | None, key: str, conditions: Conditions) -> None:
+    if conditions.if_none_match == "*" and current is not None:
+        raise precondition_failed("If-None-Match")
+    if conditions.if_match is not None:
+        if current is None:
+            raise no_such_key(key)
+        if conditions.if_match not in ("*", current.etag):
+            raise precondition_failed("If-Match")
+
+
+def _adopted(bucket: str, key: str, path: str, stat: os.stat_result) -> ObjectRecord:
+    """A file that did not come through S3: its ETag is made of size and time, like that of an upload in parts."""
+    mark = hashlib.md5(f"{stat.st_size}/{stat.st_mtime_ns}".encode(), usedforsecurity=False).hexdigest()
+    return ObjectRecord(bucket, key, path, stat.st_size, stat.st_mtime_ns, stat.st_mtime, f"{mark}-1")
+
+
+def _files(root: Path, bucket: str) -> list[tuple[str, os.stat_result]]:
+    found = []
+    folders = [bucket]
+    while folders:
+        folder = folders.pop()
+        for entry in os.scandir(root / folder):
+            path = f"{folder}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(path)
+            elif entry.is_file():
+                found.append((path, entry.stat()))
+    return found
