@@ -29,7 +29,11 @@ def s3_client(*, connections: int = 10, session: Any = None, ca_bundle: str | No
         read_timeout=READ_TIMEOUT_SECONDS,
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
-        s3={"payload_signing_enabled": signs_payload(endpoint)},
+        s3={
+            "payload_signing_enabled": signs_payload(endpoint),
+            # Of S3's look-alikes few have a name for each bucket, and none on localhost.
+            "addressing_style": "path" if endpoint else "auto",
+        },
         # The transfer sends its own checksum of each part; botocore's would read every byte once more.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",

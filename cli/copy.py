@@ -1,0 +1,200 @@
+"""`sluiceway copy`: one file, with the transfer of ProcessFile and without a job.
+
+Knows how arguments become a task and how its result is told. Refuses to know the engine, the job document and the
+state machine; it imports nothing of theirs, so that a copy starts as fast as a function does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import typer
+
+from cli.exits import Exit, of_file
+from sluiceway.errors import PolicyError, SluicewayError
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.transfer.digest import ALGORITHMS, normalise
+
+MIB = 1024**2
+MAX_FILE_BYTES = 5 * 1024 * MIB
+# Part buffers are planned from a share of this: what the deployed function has by default.
+MEMORY_BYTES = 512 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the arguments say, checked. Sizes are in bytes."""
+
+    task: FileTask
+    if_exists: str
+    max_file_bytes: int
+    part_bytes: int | None
+    part_checksum: str
+    uploaders: int
+    allowed_sources: tuple[str, ...]
+    ca_bundle: Path | None
+
+
+def parse(
+    url: str,
+    target: str,
+    *,
+    digests: Mapping[str, str | None],
+    size: int | None,
+    max_bytes: int | None,
+    part_mib: int | None,
+    uploaders: int,
+    if_exists: str,
+    part_checksum: str,
+    allow_source: list[str],
+    ca_bundle: Path | None,
+) -> Request:
+    """Raises typer.BadParameter naming the argument, what was found and what was expected."""
+    if ca_bundle is not None and not ca_bundle.is_file():
+        raise typer.BadParameter(f"there is no file {str(ca_bundle)!r}", param_hint="--ca-bundle")
+    bucket, key = _target(target)
+    stated = {name: _digest(name, value) for name, value in digests.items() if value is not None}
+    return Request(
+        task=FileTask(_url(url), bucket, key, size, stated),
+        if_exists=if_exists,
+        max_file_bytes=max_bytes or MAX_FILE_BYTES,
+        part_bytes=part_mib * MIB if part_mib else None,
+        part_checksum=part_checksum,
+        uploaders=uploaders,
+        allowed_sources=tuple(allow_source),
+        ca_bundle=ca_bundle,
+    )
+
+
+def copy(request: Request, *, as_json: bool) -> Exit:
+    """Moves the file, tells the outcome, and returns the exit code."""
+    with _terminated_as_interrupt(), _progress(request.task, shown=not as_json) as on_progress:
+        result = _land(request, on_progress)
+    if as_json:
+        print(json.dumps(outcome(request.task, result)))
+    else:
+        _tell(request, result)
+    return of_file(result)
+
+
+def outcome(task: FileTask, result: FileResult) -> dict[str, Any]:
+    """The object that `--json` prints. `md5` is there when the file was checked against one."""
+    error = {"type": result.error_type, "message": result.error_message} if result.error_type else None
+    stated = {name: result.digests.get(name) for name in task.digests if name != "sha256"}
+    return {
+        "status": result.state.value,
+        "bytes": result.bytes,
+        "sha256": result.digests.get("sha256"),
+        **stated,
+        "parts": result.parts,
+        "seconds": round(result.seconds, 3),
+        "error": error,
+    }
+
+
+def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileResult:
+    # Here, not above: a wrong argument is answered without loading botocore.
+    from sluiceway import landing
+    from sluiceway.sink.client import s3_client
+    from sluiceway.source.client import Client
+    from sluiceway.source.policy import UrlPolicy
+
+    options = landing.Options(
+        if_exists=request.if_exists,
+        max_file_bytes=request.max_file_bytes,
+        uploaders=request.uploaders,
+        part_bytes=request.part_bytes,
+        part_checksum=request.part_checksum,
+        memory_bytes=MEMORY_BYTES,
+    )
+    ca_bundle = str(request.ca_bundle) if request.ca_bundle else None
+    client = Client(UrlPolicy(request.allowed_sources), ca_bundle=ca_bundle)
+    s3 = s3_client(connections=request.uploaders + 1, ca_bundle=_s3_ca_bundle(ca_bundle))
+    started = time.monotonic()
+    try:
+        return landing.land(request.task, options, client=client, s3=s3, on_progress=on_progress)
+    except SluicewayError as error:
+        return FileResult.of_error(error, seconds=time.monotonic() - started)
+
+
+def _s3_ca_bundle(ca_bundle: str | None) -> str | None:
+    """Somebody's own S3 is often signed by the authority that signed the source; AWS's own endpoints never are."""
+    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    return ca_bundle if own_endpoint and not os.environ.get("AWS_CA_BUNDLE") else None
+
+
+def _url(text: str) -> str:
+    expected = "an http:// or https:// URL with a host"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise typer.BadParameter(f"expected {expected}, found {text!r}", param_hint="URL")
+    return text
+
+
+def _target(text: str) -> tuple[str, str]:
+    bucket, _, key = text.removeprefix("s3://").partition("/")
+    if not text.startswith("s3://") or not bucket or not key:
+        raise typer.BadParameter(f"expected s3://BUCKET/KEY, found {text!r}", param_hint="s3://BUCKET/KEY")
+    return bucket, key
+
+
+def _digest(name: str, value: str) -> str:
+    try:
+        return normalise(name, value)
+    except ValueError:
+        digits = 2 * ALGORITHMS[name]
+        message = f"expected {digits} hex digits, or the same in base64, found {value!r}"
+        raise typer.BadParameter(message, param_hint=f"--{name}") from None
+
+
+@contextmanager
+def _terminated_as_interrupt() -> Iterator[None]:
+    """SIGTERM unwinds the stack as Ctrl-C does, so that the upload under way is aborted."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress(task: FileTask, *, shown: bool) -> Iterator[Callable[[int], None] | None]:
+    """Yields what to call with the bytes moved so far; None where nobody watches."""
+    if not (shown and sys.stderr.isatty()):
+        yield None
+        return
+    from cli.view import file_progress
+
+    with file_progress(task.key, task.size) as advance:
+        yield advance
+
+
+def _tell(request: Request, result: FileResult) -> None:
+    target = f"s3://{request.task.bucket}/{request.task.key}"
+    if of_file(result) is Exit.OK:
+        sha256 = result.digests.get("sha256")
+        how = f"{result.bytes} bytes, {result.parts} part(s), {result.seconds:.1f} s, sha256 {sha256}"
+        print(f"{result.state.value} {target}: {result.reason or how}")
+        return
+    print(f"{result.state.value} {target}: {result.error_type}: {result.error_message}", file=sys.stderr)
+    if result.error_type == PolicyError.__name__:
+        host = urlsplit(request.task.url).netloc.rpartition("@")[2]
+        print(f"(if you trust that host: --allow-source {host})", file=sys.stderr)

@@ -1,0 +1,173 @@
+"""The command `sluiceway`: its subcommands, their options and their help.
+
+Knows how arguments are spelt. Refuses to know how anything is done: each command's work is in its own file, which
+is imported only when that command runs, so that `copy` never pays for what `run` needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from cli.exits import Exit
+
+app = typer.Typer(
+    name="sluiceway",
+    help="Land files from HTTP(S) in Amazon S3: one pass over the bytes, verified before they are visible.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+AllowSource = Annotated[
+    list[str],
+    typer.Option(
+        "--allow-source",
+        metavar="HOST[:PORT]",
+        help="Permit this host although it is private or plain http; repeatable. Otherwise only https to public "
+        "addresses is spoken to.",
+    ),
+]
+
+
+def _whole(low: int, high: int | None = None) -> Callable[[Any], int]:
+    """A parser that tells, unlike Typer's own, what it found and what it expected."""
+
+    def parse(text: Any) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if number < low or (high is not None and number > high):
+            bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
+            raise typer.BadParameter(f"expected a whole number {bounds}, found {text!r}")
+        return number
+
+    return parse
+
+
+IfExists = Literal["overwrite", "never", "skip-unchanged"]
+PartChecksum = Literal["crc64nvme", "crc32", "none"]
+AsJson = Annotated[bool, typer.Option("--json", help="The last line of stdout is one JSON object; nothing else is.")]
+
+
+@app.callback()
+def sluiceway() -> None:
+    """Land files from HTTP(S) in Amazon S3: one pass over the bytes, verified before they are visible."""
+
+
+@app.command()
+def run(
+    job: Annotated[
+        str, typer.Argument(metavar="JOB", help="A job (JSON or YAML), or a list of files in any manifest format.")
+    ],
+    landed: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where objects land as plain files: DIR/<bucket>/<key>.")
+    ] = Path("landed"),
+    allow_source: AllowSource = [],  # noqa: B006  (Typer copies it)
+    settings: Annotated[
+        list[str],
+        typer.Option("--set", metavar="NAME=VALUE", help="Any setting of infra/settings.py, for this run; repeatable."),
+    ] = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Run a job on this machine, through the same state machine that runs on AWS. No account is needed.
+
+    \b
+    Examples:
+      sluiceway run urls.txt                       one URL a line
+      sluiceway run job.yaml --landed /data/in     a job with its destination, limits and digests
+      sluiceway run files.csv --allow-source files.internal:8080
+      sluiceway run job.json --json | jq .status
+      sluiceway run landed/<jobs bucket>/jobs/<job id>/failed.jsonl   what failed, once more
+
+    \b
+    Manifest formats: JSON lines, a JSON array, CSV with a header, a plain list of URLs, TsvHttpData-1.0.
+    An entry has url, and may have key, bucket, size, sha256, md5, sha1, sha512, crc32, crc32c, crc64nvme.
+
+    \b
+    Exit codes: 0 all stored or skipped; 1 some file failed or was rejected; 2 the job or the arguments are
+    invalid; 3 the job itself failed; 130 interrupted: Ctrl-C cancels the job and waits until it has ended.
+    """
+    from cli import run as command
+
+    raise typer.Exit(command.run(job, landed, allow_source, settings, as_json=as_json))
+
+
+@app.command()
+def copy(
+    url: Annotated[str, typer.Argument(metavar="URL", help="http or https.")],
+    target: Annotated[str, typer.Argument(metavar="s3://BUCKET/KEY")],
+    sha256: Annotated[str | None, typer.Option(metavar="HEX", help="Store only if this is its SHA-256.")] = None,
+    md5: Annotated[str | None, typer.Option(metavar="HEX", help="Store only if this is its MD5.")] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="BYTES", parser=_whole(0), help="Store only if it is this long.")
+    ] = None,
+    max_bytes: Annotated[
+        int | None, typer.Option(metavar="BYTES", parser=_whole(1), help="Refuse what is longer (default: 5 GiB).")
+    ] = None,
+    part_mib: Annotated[
+        int | None,
+        typer.Option(metavar="MIB", parser=_whole(5, 5120), help="Part size (default: planned from the length)."),
+    ] = None,
+    uploaders: Annotated[
+        int, typer.Option(metavar="N", parser=_whole(1, 16), help="Parts uploaded at once, 1 to 16.")
+    ] = 2,
+    if_exists: Annotated[IfExists, typer.Option(help="What to do when the key is taken.")] = "overwrite",
+    part_checksum: Annotated[
+        PartChecksum, typer.Option(help="What S3 itself verifies; a store that knows none of them takes 'none'.")
+    ] = "crc64nvme",
+    allow_source: AllowSource = [],  # noqa: B006
+    ca_bundle: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Certificates to trust for the source, and for an S3 endpoint of your own, PEM."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Copy one file into S3 in one pass, with constant memory. S3 is whatever the AWS_* variables point to.
+
+    \b
+    Examples:
+      sluiceway copy https://example.org/a.csv s3://landing/a.csv
+      sluiceway copy https://example.org/a.csv s3://landing/a.csv --sha256 "$(cut -d' ' -f1 a.csv.sha256)"
+      AWS_ENDPOINT_URL_S3=http://localhost:9000 sluiceway copy URL s3://b/k --part-checksum crc32
+      sluiceway copy http://10.0.0.5:8080/a s3://b/a --allow-source 10.0.0.5:8080
+
+    \b
+    Exit codes: 0 stored or skipped; 1 failed or rejected, with no object and no unfinished upload left behind;
+    2 the arguments are invalid; 130 interrupted.
+    """
+    from cli import copy as command
+
+    request = command.parse(
+        url,
+        target,
+        digests={"sha256": sha256, "md5": md5},
+        size=size,
+        max_bytes=max_bytes,
+        part_mib=part_mib,
+        uploaders=uploaders,
+        if_exists=if_exists,
+        part_checksum=part_checksum,
+        allow_source=allow_source,
+        ca_bundle=ca_bundle,
+    )
+    raise typer.Exit(command.copy(request, as_json=as_json))
+
+
+def main() -> None:
+    """What the installed script calls. Ends the process with one of `cli.exits.Exit`."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(Exit.INTERRUPTED) from None
+
+
+if __name__ == "__main__":
+    main()

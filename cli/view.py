@@ -1,0 +1,137 @@
+"""What a person sees: a job while it runs and when it has ended, or one file being copied.
+
+Knows terminals: bars where there is one, an occasional plain line where there is none. Refuses to know where the
+figures come from. Everything goes to stderr except the closing table, which is the command's answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.filesize import decimal
+from rich.live import Live
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+from cli.jobs import InFlight, JobView
+
+PLAIN_LINE_SECONDS = 10.0
+RATE_WINDOW_SECONDS = 5.0
+MAX_BARS = 12
+MAX_PROBLEMS = 20
+COLOURS = {"stored": "green", "skipped": "cyan", "rejected": "red", "failed": "red", "cancelled": "yellow"}
+
+
+class Rate:
+    """Bytes per second over the last few seconds, from (time, bytes so far)."""
+
+    def __init__(self, window_seconds: float = RATE_WINDOW_SECONDS) -> None:
+        self._window = window_seconds
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def feed(self, now: float, total: int) -> float:
+        self._seen.append((now, total))
+        while len(self._seen) > 2 and now - self._seen[0][0] > self._window:
+            self._seen.popleft()
+        (start, before), (end, after) = self._seen[0], self._seen[-1]
+        return max(0.0, (after - before) / (end - start)) if end > start else 0.0
+
+
+class JobProgress:
+    """A context manager; `show` it a JobView as often as there is one."""
+
+    def __init__(self, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console or Console(stderr=True)
+        self._clock = clock
+        self._rate = Rate()
+        self._said: tuple[float, str] | None = None
+        self._live = (
+            Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
+        )
+
+    def __enter__(self) -> JobProgress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._live:
+            self._live.stop()
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, job: JobView) -> None:
+        rate = self._rate.feed(self._clock(), job.bytes)
+        if self._live:
+            self._live.update(Group(Text(_line(job, rate), style="bold"), _bars(job.in_flight)))
+            return
+        now = self._clock()
+        if self._said is None or job.state.value != self._said[1] or now - self._said[0] >= PLAIN_LINE_SECONDS:
+            self._said = (now, job.state.value)
+            self.note(_line(job, rate))
+
+
+def _line(job: JobView, rate: float) -> str:
+    """`acme-1 TRANSFERRING 12/200 files (10 stored, 2 failed) 1.2 GB of 3.4 GB, 80.1 MB/s, 4 in flight`"""
+    ended = sum(job.counts.files.values())
+    files = f"{ended}/{job.files_total} files" if job.files_total is not None else "listing files"
+    by_state = ", ".join(f"{count} {state}" for state, count in job.counts.files.items() if count)
+    of = f" of {decimal(job.bytes_total)}" if job.bytes_total else ""
+    flying = f", {len(job.in_flight)} in flight" if job.in_flight else ""
+    counted = f" ({by_state})" if by_state else ""
+    return f"{job.job_id} {job.state.value} {files}{counted} {decimal(job.bytes)}{of}, {decimal(int(rate))}/s{flying}"
+
+
+def _bars(files: Iterable[InFlight]) -> Progress:
+    bars = _progress(None)
+    for file in sorted(files, key=lambda file: file.key)[:MAX_BARS]:
+        bars.add_task(file.key, total=file.size, completed=file.bytes)
+    return bars
+
+
+def _progress(console: Console | None, *more: Any) -> Progress:
+    name = TextColumn("{task.description}", markup=False, table_column=None)
+    return Progress(name, BarColumn(), DownloadColumn(), *more, console=console)
+
+
+@contextmanager
+def file_progress(name: str, size: int | None) -> Iterator[Callable[[int], None]]:
+    """One bar on stderr. Yields what to call with the number of bytes moved so far."""
+    with _progress(Console(stderr=True), TransferSpeedColumn()) as bar:
+        task = bar.add_task(name, total=size)
+        yield lambda moved: bar.update(task, completed=moved)
+
+
+def print_outcome(
+    outcome: Mapping[str, Any], problems: Iterable[Mapping[str, Any]], error: Mapping[str, str] | None
+) -> None:
+    """The closing table, on stdout: `outcome` is what `--json` prints, `problems` the report's lines of files that
+    did not land."""
+    console = Console()
+    table = Table(title=f"{outcome['job_id']}: {outcome['status']}", title_justify="left", show_header=False)
+    for state, count in outcome["files"].items():
+        table.add_row(state, str(count), style=COLOURS[state] if count else "dim")
+    table.add_row("bytes", f"{outcome['bytes']:,} ({decimal(outcome['bytes'])})")
+    table.add_row("seconds", f"{outcome['seconds']:.1f}")
+    console.print(table)
+    if error:
+        console.print(Text(f"{error.get('type')}: {error.get('message')}", style="red"), soft_wrap=True)
+    for n, line in enumerate(problems):
+        if n == MAX_PROBLEMS:
+            console.print("  … and more: see report.jsonl")
+            break
+        reason = line["error"] or {}
+        console.print(
+            Text(f"{line['status']} {line['bucket']}/{line['key']}: {reason.get('type')}: {reason.get('message')}"),
+            soft_wrap=True,
+        )
+    console.print(f"outputs: {outcome['outputs']}", highlight=False, markup=False, soft_wrap=True)

@@ -1,0 +1,51 @@
+"""What the command says to arguments that are wrong: exit 2, the argument's name, what was found and expected."""
+
+from __future__ import annotations
+
+import pytest
+from typer.testing import CliRunner
+
+from cli.main import app
+
+GOOD = ["https://example.org/a", "s3://bucket/key"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["ftp://example.org/a", "s3://b/k"], ["URL", "http:// or https://", "'ftp://example.org/a'"]),
+        (["https:///a", "s3://b/k"], ["URL", "with a host"]),
+        (["https://[::1/a", "s3://b/k"], ["URL", "expected an http"]),
+        (["https://example.org/a", "bucket/key"], ["s3://BUCKET/KEY", "'bucket/key'"]),
+        (["https://example.org/a", "s3://bucket"], ["s3://BUCKET/KEY", "'s3://bucket'"]),
+        (["https://example.org/a", "s3://bucket/"], ["s3://BUCKET/KEY", "'s3://bucket/'"]),
+        (["https://example.org/a", "s3:///key"], ["s3://BUCKET/KEY", "'s3:///key'"]),
+        ([*GOOD, "--sha256", "abc"], ["--sha256", "64 hex digits", "'abc'"]),
+        ([*GOOD, "--sha256", "z" * 64], ["--sha256", "64 hex digits"]),
+        ([*GOOD, "--md5", "a" * 64], ["--md5", "32 hex digits"]),
+        ([*GOOD, "--size", "-1"], ["--size"]),
+        ([*GOOD, "--size", "big"], ["--size", "big"]),
+        ([*GOOD, "--max-bytes", "0"], ["--max-bytes"]),
+        ([*GOOD, "--part-mib", "4"], ["--part-mib"]),
+        ([*GOOD, "--uploaders", "0"], ["--uploaders"]),
+        ([*GOOD, "--if-exists", "maybe"], ["--if-exists", "skip-unchanged"]),
+        ([*GOOD, "--part-checksum", "md5"], ["--part-checksum", "crc64nvme"]),
+        ([*GOOD, "--ca-bundle", "/nowhere/ca.pem"], ["--ca-bundle", "/nowhere/ca.pem"]),
+        ([*GOOD, "--sha-256", "abc"], ["--sha-256"]),
+        (["https://example.org/a"], ["s3://BUCKET/KEY"]),
+    ],
+)
+def test_copy_names_the_wrong_argument(arguments: list[str], told: list[str]) -> None:
+    result = CliRunner().invoke(app, ["copy", *arguments])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    for text in told:
+        assert text in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "copy"])
+def test_help_teaches_with_examples_and_exit_codes(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert "Examples:" in result.stdout
+    assert "Exit codes:" in result.stdout
