@@ -6,6 +6,7 @@ Knows how they are protected and how long things stay. Refuses to know who may u
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import aws_cdk as cdk
 from aws_cdk import aws_dynamodb as dynamodb
@@ -65,7 +66,7 @@ class Storage(Construct):
         )
 
 
-def _locked_down() -> dict[str, object]:
+def _locked_down() -> dict[str, Any]:
     # Both buckets stay when the stack goes: CloudFormation cannot delete a bucket that holds objects, and
     # landed files are the user's.
     return {

@@ -1,0 +1,188 @@
+"""The functions: what they are told, and what they may do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.functions import folder_of
+from sluiceway.config import Config
+from tests.infra.template import Template
+
+LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
+FOLDERS = ("start_export", "poll_export", "dispatch_files", "process_file", "record_failure", "complete_job")
+# Whatever these stand for in an account, they are one thing: a wildcard must not hide in what is compared.
+WILDCARDS_FORCED = {
+    # No resource type exists for answering a task token.
+    ("complete_job", "states:SendTaskSuccess", "*"),
+    ("complete_job", "states:SendTaskFailure", "*"),
+}
+
+
+def environment(template: Template, folder: str) -> dict[str, str]:
+    _, properties = template.function(folder)
+    values = properties["Environment"]["Variables"]
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+
+
+def test_every_handler_folder_is_a_function_and_the_other_way_round(template: Template) -> None:
+    handlers = {f["Properties"]["Handler"] for f in template.of_type("AWS::Lambda::Function").values()}
+    assert handlers == {f"{folder}.handler.handler" for folder in FOLDERS}
+    assert {path.name for path in LAMBDAS.iterdir() if (path / "__init__.py").is_file()} - {"sluiceway"} == set(FOLDERS)
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_function_is_arm64_python_313_and_logs_to_its_own_group_for_a_month(template: Template, folder: str) -> None:
+    _, properties = template.function(folder)
+    assert properties["Architectures"] == ["arm64"]
+    assert properties["Runtime"] == "python3.13"
+    group = template.body["Resources"][properties["LoggingConfig"]["LogGroup"]["Ref"]]
+    assert group["Properties"]["RetentionInDays"] == 30
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_functions_environment_is_what_config_reads(template: Template, folder: str) -> None:
+    told = environment(template, folder)
+    config = Config.from_env({**told, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512"})
+    assert json.loads(config.jobs_bucket)["Ref"] == template.the("AWS::S3::Bucket", "JobsBucket")[0]
+    assert json.loads(config.landing_bucket)["Ref"] == template.the("AWS::S3::Bucket", "LandingBucket")[0]
+    assert json.loads(config.jobs_table)["Ref"] == template.the("AWS::DynamoDB::Table")[0]
+    assert config.event_bus == "default"
+    names_read = set(re.findall(r'"(SLUICEWAY_\w+)"', (LAMBDAS / "sluiceway" / "config.py").read_text()))
+    assert {name for name in told if name.startswith("SLUICEWAY_")} == names_read
+    assert told["POWERTOOLS_SERVICE_NAME"] == folder
+    assert told["POWERTOOLS_METRICS_NAMESPACE"] == "Sluiceway"
+
+
+def test_settings_reach_the_environment_in_the_types_config_expects(synth: Callable[..., Template]) -> None:
+    template = synth(**SETTINGS)
+    told = Config.from_env({**environment(template, "process_file"), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"})
+    assert told.uploaders == 3
+    assert told.part_bytes == 16 * 1024**2
+    assert told.part_checksum == "crc32c"
+    assert told.max_file_bytes == 1000
+    assert told.max_concurrency == 5
+    assert told.allowed_sources == ("localhost:8080", "files.internal")
+    assert told.file_events == ("STORED",)
+    assert told.secret_prefix == "vendor/"
+    assert told.progress_seconds == 0.5
+    assert told.batch_files == 20
+    assert told.event_bus == "data-platform"
+
+
+def test_process_file_has_the_memory_and_time_of_its_settings(synth: Callable[..., Template]) -> None:
+    _, default = synth().function("process_file")
+    assert (default["MemorySize"], default["Timeout"]) == (512, 900)
+    _, other = synth(**SETTINGS).function("process_file")
+    assert (other["MemorySize"], other["Timeout"]) == (1024, 300)
+
+
+def test_each_function_has_a_role_of_its_own_without_managed_policies(template: Template) -> None:
+    roles = {template.function(folder)[1]["Role"]["Fn::GetAtt"][0] for folder in FOLDERS}
+    assert len(roles) == len(FOLDERS)
+    for role in roles:
+        properties = template.body["Resources"][role]["Properties"]
+        assert "ManagedPolicyArns" not in properties
+        assert "Policies" not in properties
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_no_statement_holds_a_wildcard_that_is_not_forced(template: Template, folder: str) -> None:
+    own = {template.bucket("JobsBucket"), template.bucket("LandingBucket")}
+    for statement in template.statements_of_function(folder):
+        assert statement.effect == "Allow"
+        for resource in statement.resources:
+            for action in statement.actions:
+                assert "*" not in action
+                if (folder, action, resource) in WILDCARDS_FORCED or "*" not in resource:
+                    continue
+                # What is left names objects of one of the stack's buckets, or secrets under the prefix.
+                in_a_bucket = any(resource.startswith(f"{arn}/") for arn in own)
+                is_secret = resource.endswith(":secret:sluiceway/*")
+                assert in_a_bucket or is_secret, (folder, action, resource)
+
+
+def test_only_process_file_may_write_where_files_land_and_only_there(synth: Callable[..., Template]) -> None:
+    template = synth(**SETTINGS)
+    landing = template.bucket("LandingBucket")
+    expected = {f"{landing}/*", "arn:${AWS::Partition}:s3:::acme-raw/*", "arn:${AWS::Partition}:s3:::acme-cold/*"}
+    for action in ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObjectTagging"):
+        assert template.resources_for("process_file", action) == expected
+    assert template.resources_for("process_file", "s3:GetObject") == {
+        *expected,
+        f"{template.bucket('JobsBucket')}/jobs/*",
+    }
+    for folder in FOLDERS:
+        if folder != "process_file":
+            for action in ("s3:PutObject", "s3:GetObject"):
+                assert not template.resources_for(folder, action) & expected
+
+
+def test_by_default_files_land_in_the_landing_bucket_alone(template: Template) -> None:
+    assert template.resources_for("process_file", "s3:PutObject") == {f"{template.bucket('LandingBucket')}/*"}
+
+
+def test_manifest_buckets_may_be_read_where_manifests_are_read(synth: Callable[..., Template]) -> None:
+    template, manifests = synth(**SETTINGS), "arn:${AWS::Partition}:s3:::acme-lists/*"
+    readers = {folder for folder in FOLDERS if manifests in template.resources_for(folder, "s3:GetObject")}
+    assert readers == {"start_export", "dispatch_files"}
+    for folder in FOLDERS:
+        assert manifests not in template.resources_for(folder, "s3:PutObject")
+
+
+def test_secrets_may_be_read_under_the_prefix_alone_where_requests_are_made(synth: Callable[..., Template]) -> None:
+    template = synth(**SETTINGS)
+    prefix = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:vendor/*"
+    for folder in ("start_export", "poll_export", "dispatch_files", "process_file"):
+        assert template.resources_for(folder, "secretsmanager:GetSecretValue") == {prefix}
+    for folder in ("record_failure", "complete_job"):
+        assert not template.resources_for(folder, "secretsmanager:GetSecretValue")
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_the_table_and_the_bus_are_the_stacks_own(synth: Callable[..., Template], folder: str) -> None:
+    template = synth(**SETTINGS)
+    table = {f"${{{template.the('AWS::DynamoDB::Table')[0]}.Arn}}"}
+    for action in ("GetItem", "Query", "PutItem", "UpdateItem", "ConditionCheckItem"):
+        assert template.resources_for(folder, f"dynamodb:{action}") == table
+    assert template.resources_for(folder, "events:PutEvents") == {
+        "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/data-platform"
+    }
+
+
+@pytest.mark.parametrize("folder", ["start_export", "poll_export", "dispatch_files", "complete_job"])
+def test_jobs_documents_are_written_under_jobs_alone(template: Template, folder: str) -> None:
+    assert template.resources_for(folder, "s3:PutObject") == {f"{template.bucket('JobsBucket')}/jobs/*"}
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("ProcessFile", "process_file"), ("StartExport", "start_export"), ("Copy", "copy")]
+)
+def test_a_states_name_gives_the_folder(name: str, folder: str) -> None:
+    assert folder_of(name) == folder
+
+
+SETTINGS: dict[str, Any] = {
+    "process_file_memory_mb": "1024",
+    "process_file_timeout_seconds": "300",
+    "uploaders": "3",
+    "part_mib": "16",
+    "part_checksum": "crc32c",
+    "max_file_bytes": "1000",
+    "max_concurrency": "5",
+    "allowed_sources": "localhost:8080,files.internal",
+    "destination_buckets": "acme-raw,acme-cold",
+    "manifest_buckets": "acme-lists",
+    "secret_prefix": "vendor/",
+    "event_bus": "data-platform",
+    "file_events": "STORED",
+    "progress_seconds": "0.5",
+    "batch_files": "20",
+    "deadline_minutes": "20160",
+    "stage": "test",
+}

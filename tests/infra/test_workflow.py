@@ -1,0 +1,205 @@
+"""The state machine: its shape, its retries, and that no way through it loses a failure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.functions import folder_of
+from infra.tools import command
+from tests.infra.template import Template, states_of, targets_of, text
+
+TASKS = ("StartExport", "PollExport", "DispatchFiles", "ProcessFile", "RecordFailure", "CompleteJob")
+
+
+@pytest.fixture(scope="session")
+def machine(template: Template) -> dict[str, Any]:
+    return template.machine()
+
+
+@pytest.fixture(scope="session")
+def states(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return dict(states_of(machine))
+
+
+def reachable(machine: dict[str, Any]) -> set[str]:
+    seen: set[str] = set()
+    ahead = [machine["StartAt"]]
+    while ahead:
+        name = ahead.pop()
+        if name not in seen:
+            seen.add(name)
+            ahead.extend(targets_of(machine["States"][name]))
+    return seen
+
+
+def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
+    assert machine["StartAt"] == "StartExport"
+    assert {name: targets_of(state) for name, state in machine["States"].items()} == {
+        "StartExport": {"IsExportReady", "JobIsLive", "StartFailed"},
+        "IsExportReady": {"DispatchFiles", "WaitForExport"},
+        "WaitForExport": {"PollExport"},
+        "PollExport": {"IsExportReady", "CompleteJob"},
+        "DispatchFiles": {"IsEmpty", "CompleteJob"},
+        "IsEmpty": {"TransferFiles", "CompleteJob"},
+        "TransferFiles": {"CompleteJob"},
+        "StartFailed": {"CompleteJob"},
+        "CompleteJob": {"IsSuccess"},
+        "IsSuccess": {"JobSucceeded", "JobFailed"},
+        "JobSucceeded": set(),
+        "JobFailed": set(),
+        "JobIsLive": set(),
+    }
+
+
+def test_every_state_can_be_reached(machine: dict[str, Any], states: dict[str, dict[str, Any]]) -> None:
+    assert reachable(machine) == set(machine["States"])
+    children = states["TransferFiles"]["ItemProcessor"]
+    assert reachable(children) == set(children["States"]) == {"ProcessFile", "RecordFailure"}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_served_by_the_folder_of_its_name(states: dict[str, dict[str, Any]], name: str) -> None:
+    assert states[name]["Parameters"]["FunctionName"] == folder_of(name)
+    assert states[name]["OutputPath"] == "$.Payload"
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_waits_out_throttling_and_lambdas_mishaps_with_full_jitter(
+    states: dict[str, dict[str, Any]], name: str
+) -> None:
+    retries = {error: retry for retry in states[name]["Retry"] for error in retry["ErrorEquals"]}
+    assert set(retries) == {
+        "Lambda.TooManyRequestsException",
+        "Lambda.ServiceException",
+        "Lambda.SdkClientException",
+        "Runtime.ExitError",
+    }
+    assert all(retry["JitterStrategy"] == "FULL" for retry in retries.values())
+    assert retries["Lambda.TooManyRequestsException"]["MaxAttempts"] >= 50
+    assert retries["Runtime.ExitError"]["MaxAttempts"] <= 5
+
+
+def test_every_failure_before_the_end_reaches_complete_job(machine: dict[str, Any]) -> None:
+    for name in ("PollExport", "DispatchFiles", "TransferFiles"):
+        caught = machine["States"][name]["Catch"][-1]
+        assert caught == {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "CompleteJob"}
+
+
+def test_a_failure_at_the_start_leaves_the_input_behind(machine: dict[str, Any]) -> None:
+    live, other = machine["States"]["StartExport"]["Catch"]
+    # `$` in whole is replaced: it works for an input that is no object, and no document travels on.
+    assert live == {"ErrorEquals": ["JobIsLiveError"], "ResultPath": "$", "Next": "JobIsLive"}
+    assert other == {"ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "StartFailed"}
+    assert machine["States"]["StartFailed"]["Parameters"] == {"execution.$": "$$.Execution.Id", "error.$": "$"}
+
+
+def test_every_child_records_its_failure(states: dict[str, dict[str, Any]]) -> None:
+    assert states["ProcessFile"]["Catch"] == [
+        {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "RecordFailure"}
+    ]
+    assert states["ProcessFile"]["Parameters"]["Payload.$"] == "$"
+    assert states["RecordFailure"]["Parameters"]["Payload.$"] == "$"
+
+
+def test_the_map_reads_units_from_the_jobs_bucket_and_tolerates_all(
+    template: Template, states: dict[str, dict[str, Any]]
+) -> None:
+    transfer, jobs_bucket = states["TransferFiles"], f"${{{template.the('AWS::S3::Bucket', 'JobsBucket')[0]}}}"
+    assert transfer["ItemProcessor"]["ProcessorConfig"] == {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+    assert transfer["ItemReader"]["ReaderConfig"] == {"InputType": "JSON"}
+    assert transfer["ItemReader"]["Parameters"] == {"Bucket": jobs_bucket, "Key.$": "$.units_key"}
+    assert transfer["ItemSelector"] == {
+        "job_id.$": "$.job_id",
+        "execution.$": "$$.Execution.Id",
+        "unit.$": "$$.Map.Item.Value",
+    }
+    assert transfer["MaxConcurrencyPath"] == "$.max_concurrency"
+    assert transfer["ToleratedFailurePercentage"] == 100
+    assert transfer["ResultWriter"]["Parameters"] == {
+        "Bucket": jobs_bucket,
+        "Prefix.$": "States.Format('jobs/{}/map', $.job_id)",
+    }
+    assert transfer["ResultPath"] is None
+
+
+def test_what_functions_are_given_are_pointers(states: dict[str, dict[str, Any]]) -> None:
+    job = {"job_id.$": "$.job_id", "execution.$": "$$.Execution.Id"}
+    assert states["StartExport"]["Parameters"]["Payload"] == {
+        "input.$": "$$.Execution.Input",
+        "execution.$": "$$.Execution.Id",
+        "execution_name.$": "$$.Execution.Name",
+    }
+    assert states["PollExport"]["Parameters"]["Payload"] == job
+    assert states["DispatchFiles"]["Parameters"]["Payload"] == job
+
+
+@pytest.mark.parametrize(("settings", "seconds"), [({}, 43_200), ({"deadline_minutes": "5"}, 300)])
+def test_the_machine_ends_at_the_deadline(
+    synth: Callable[..., Template], settings: dict[str, str], seconds: int
+) -> None:
+    assert synth(**settings).machine()["TimeoutSeconds"] == seconds
+
+
+def test_ends_that_no_catch_sees_invoke_complete_job(template: Template) -> None:
+    machine_id, _ = template.the("AWS::StepFunctions::StateMachine")
+    rule_id, rule = template.the("AWS::Events::Rule", "ExecutionEnded")
+    assert "EventBusName" not in rule["Properties"]  # Step Functions speaks on the default bus
+    pattern = rule["Properties"]["EventPattern"]
+    assert pattern["source"] == ["aws.states"]
+    assert pattern["detail-type"] == ["Step Functions Execution Status Change"]
+    assert pattern["detail"]["status"] == ["FAILED", "ABORTED", "TIMED_OUT"]
+    assert [text(arn) for arn in pattern["detail"]["stateMachineArn"]] == [f"${{{machine_id}}}"]
+    complete_job, _ = template.function("complete_job")
+    assert [text(target["Arn"]) for target in rule["Properties"]["Targets"]] == [f"${{{complete_job}.Arn}}"]
+    _, permission = template.the("AWS::Lambda::Permission")
+    assert text(permission["Properties"]["SourceArn"]) == f"${{{rule_id}.Arn}}"
+
+
+def test_the_machines_role_is_limited_to_itself_its_functions_and_the_jobs_bucket(template: Template) -> None:
+    machine_id, machine = template.the("AWS::StepFunctions::StateMachine")
+    role = machine["Properties"]["RoleArn"]["Fn::GetAtt"][0]
+    jobs_bucket = f"${{{template.the('AWS::S3::Bucket', 'JobsBucket')[0]}}}"
+    own = f"${{Select:6:${{{machine_id}}}}}"
+    executions = f"arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:execution:{own}"
+    functions = {f"${{{name}.Arn}}" for name in template.of_type("AWS::Lambda::Function")}
+    allowed = {
+        "states:StartExecution": {f"${{{machine_id}}}"},
+        "states:DescribeExecution": {f"{executions}:*"},
+        "states:StopExecution": {f"{executions}:*"},
+        "states:RedriveExecution": {f"{executions}/*:*"},
+        "lambda:InvokeFunction": functions | {f"{arn}:*" for arn in functions},
+        **{
+            f"s3:{action}": {f"arn:${{AWS::Partition}}:s3:::{jobs_bucket}/*"}
+            for action in ("GetObject", "PutObject", "ListMultipartUploadParts", "AbortMultipartUpload")
+        },
+    }
+    found: dict[str, set[str]] = {}
+    for statement in template.statements_of_role(role):
+        for action in statement.actions:
+            found.setdefault(action, set()).update(statement.resources)
+    assert found == allowed
+
+
+def validate(machine: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    path = tmp_path / "machine.asl.json"
+    path.write_text(json.dumps(machine).replace("${AWS::Partition}", "aws"))
+    return subprocess.run(
+        [*command("asl-validator"), "--json-path", str(path)], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_definition_is_valid_asl(machine: dict[str, Any], tmp_path: Path) -> None:
+    verdict = validate(machine, tmp_path)
+    assert verdict.returncode == 0, verdict.stdout + verdict.stderr
+
+
+def test_the_validator_refuses_a_broken_definition(machine: dict[str, Any], tmp_path: Path) -> None:
+    broken = json.loads(json.dumps(machine))
+    broken["States"]["CompleteJob"]["Next"] = "Nowhere"
+    assert validate(broken, tmp_path).returncode == 1
