@@ -57,11 +57,13 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class _Crc:
-    def __init__(self, name: str) -> None:
+class Crc:
+    """A CRC in the words of hashlib, empty or going on from `value`."""
+
+    def __init__(self, name: str, value: int = 0) -> None:
         self._function = _CRCS[name]
         self._width = 2 * ALGORITHMS[name]
-        self._value = 0
+        self._value = value
 
     def update(self, data: memoryview) -> None:
         self._value = self._function(data, self._value)
@@ -73,7 +75,7 @@ class _Crc:
 def new_hash(name: str) -> Hash:
     """An empty digest of the algorithm `name`."""
     # usedforsecurity=False: md5 and sha1 are checked because sources state them, also where FIPS forbids trusting them.
-    return _Crc(name) if name in _CRCS else hashlib.new(name, usedforsecurity=False)
+    return Crc(name) if name in _CRCS else hashlib.new(name, usedforsecurity=False)
 
 
 class Digester:
