@@ -10,7 +10,7 @@ import pytest
 from app import build
 from tests.infra.template import Template
 
-UNBUNDLED = {"aws:cdk:bundling-stacks": []}
+UNBUNDLED: dict[str, Any] = {"aws:cdk:bundling-stacks": []}
 
 
 @pytest.fixture(scope="session")
