@@ -52,6 +52,14 @@ class SourceRestartError(SourceError):
     """The body broke off or changed and cannot be continued: only reading it again from its first byte can help."""
 
 
+class RangesRefusedError(SourceRestartError):
+    """Asked for the rest of an unchanged body, the server sent the whole of it again."""
+
+
+class CannotResumeError(SourceError):
+    """The file needs more time than one invocation has, and its source cannot resume: no ranges or no validator."""
+
+
 class IntegrityError(SluicewayError):
     """The bytes that came are not the bytes that were promised. Both values stand in the text."""
 

@@ -13,13 +13,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
-from sluiceway.errors import FileExistsInSinkError, SendAgainError, SourceRestartError
+from sluiceway.errors import (
+    CannotResumeError,
+    FileExistsInSinkError,
+    RangesRefusedError,
+    SendAgainError,
+    SourceRestartError,
+    UploadGoneError,
+)
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.redact import redact_url
+from sluiceway.relaying import TimeLeft, next_checkpoint, with_sums
 from sluiceway.sink.upload import Target, Upload
 from sluiceway.source.client import Client
-from sluiceway.source.download import Download
+from sluiceway.source.download import Begun, Download
+from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.checksum import PART_CHECKSUMS
 from sluiceway.transfer.pipeline import Outcome, Transfer
 from sluiceway.transfer.plan import plan_parts
@@ -49,6 +58,18 @@ class Options:
     job_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a landing works with: the HTTP client, a botocore S3 client, extra headers for the source (may hold
+    credentials), and where progress (bytes so far) and the remaining time are asked."""
+
+    client: Client
+    s3: Any
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    on_progress: Callable[[int], None] | None = None
+    time_left: TimeLeft | None = None
+
+
 def land(
     task: FileTask,
     options: Options,
@@ -58,59 +79,121 @@ def land(
     headers: Mapping[str, str] | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> FileResult:
-    """Lands one file: STORED, or SKIPPED with a reason. Raises SluicewayError; then no object has appeared and no
-    upload is left. `headers` are sent to the source and may hold credentials."""
+    """Lands one file, however long it takes: STORED, or SKIPPED with a reason. Raises SluicewayError; then no object
+    has appeared and no upload is left."""
+    result = land_or_pause(task, options, Tools(client, s3, headers or {}, on_progress))
+    if isinstance(result, Checkpoint):
+        raise CannotResumeError(f"{redact_url(task.url)}: paused with no limit on its time")
+    return result
+
+
+def land_or_pause(
+    task: FileTask, options: Options, tools: Tools, checkpoint: Checkpoint | None = None
+) -> FileResult | Checkpoint:
+    """Lands one file, or goes on with it from `checkpoint`. When `tools.time_left` runs short it returns a Checkpoint
+    for the next invocation and leaves the upload open; otherwise as `land`."""
     began = time.perf_counter()
     restarts, sent_again = 0, False
     while True:
         try:
-            result = _attempt(task, options, client, s3, headers or {}, on_progress)
+            result = _attempt(task, options, tools, checkpoint, began)
             break
-        except SourceRestartError:
+        except RangesRefusedError as error:
+            if checkpoint is not None:
+                raise CannotResumeError(f"{error}, and it takes longer than one invocation") from error
             restarts += 1
             if restarts > MAX_RESTARTS:
                 raise
-            client.budget.pause(restarts)
+        except (SourceRestartError, UploadGoneError):
+            # The file changed under us, or S3 no longer has the upload: what was moved is worthless.
+            checkpoint = None
+            restarts += 1
+            if restarts > MAX_RESTARTS:
+                raise
+            tools.client.budget.pause(restarts)
         except SendAgainError:
             if sent_again:
                 raise
-            sent_again = True
+            checkpoint, sent_again = None, True
         except FileExistsInSinkError as error:
             result = FileResult(FileState.SKIPPED, reason=f"if_exists is never: {error}")
             break
-    return _timed(result, time.perf_counter() - began, restarts)
+    if isinstance(result, Checkpoint):
+        return result
+    result = replace(result, seconds=time.perf_counter() - began, source_resumes=result.source_resumes + restarts)
+    return with_sums(result, checkpoint) if checkpoint is not None else result
 
 
 def _attempt(
+    task: FileTask, options: Options, tools: Tools, checkpoint: Checkpoint | None, began: float
+) -> FileResult | Checkpoint:
+    checksum = PART_CHECKSUMS[options.part_checksum]
+    name = checksum.name if checksum else None
+    if checkpoint is not None and checkpoint.upload_id is not None:
+        place = checkpoint.position
+        target = target_of(task, options, {}, name)
+        with Upload(tools.s3, target, upload_id=checkpoint.upload_id, attempt=checkpoint.attempt) as upload:
+            upload.load_parts(place.next_part, place.offset)
+            begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
+            with tools.client.open(task.url, headers=tools.headers, begun=begun) as source:
+                return _move(task, options, tools, source, upload, checkpoint, began)
+    with (
+        tools.client.open(task.url, headers=tools.headers) as source,
+        Upload(tools.s3, target_of(task, options, source.headers, name)) as upload,
+    ):
+        return _move(task, options, tools, source, upload, checkpoint, began)
+
+
+def _move(
     task: FileTask,
     options: Options,
-    client: Client,
-    s3: Any,
-    headers: Mapping[str, str],
-    on_progress: Callable[[int], None] | None,
-) -> FileResult:
-    waits = client.pool_waits
-    checksum = PART_CHECKSUMS[options.part_checksum]
-    with client.open(task.url, headers=headers) as source:
-        plan = plan_parts(
-            source.length,
-            memory_bytes=options.memory_bytes,
-            uploaders=options.uploaders,
-            part_bytes=options.part_bytes,
-            max_file_bytes=options.max_file_bytes,
+    tools: Tools,
+    source: Download,
+    upload: Upload,
+    checkpoint: Checkpoint | None,
+    began: float,
+) -> FileResult | Checkpoint:
+    waits = tools.client.pool_waits
+    plan = plan_parts(
+        source.length,
+        memory_bytes=options.memory_bytes,
+        uploaders=options.uploaders,
+        part_bytes=options.part_bytes,
+        max_file_bytes=options.max_file_bytes,
+    )
+    outcome = Transfer(
+        source,
+        upload,
+        plan,
+        Expectation(task.size, {"caller": task.digests} if task.digests else {}),
+        uploaders=options.uploaders,
+        max_bytes=options.max_file_bytes,
+        checksum=PART_CHECKSUMS[options.part_checksum],
+        on_progress=tools.on_progress,
+        stop=tools.time_left.is_short if tools.time_left else None,
+        begin=checkpoint.position if checkpoint and checkpoint.upload_id else None,
+    ).run()
+    measured = {
+        "pool_waits": tools.client.pool_waits - waits,
+        "part_retries": upload.retries,
+        "source_resumes": source.resumes,
+    }
+    if isinstance(outcome, Outcome):
+        return _result(outcome, measured)
+    shown = redact_url(task.url)
+    if not source.resumable:
+        raise CannotResumeError(
+            f"{shown}: it takes longer than one invocation and has no ranges or no strong validator"
         )
-        with Upload(s3, target_of(task, options, source.headers, checksum.name if checksum else None)) as upload:
-            outcome = Transfer(
-                source,
-                upload,
-                plan,
-                Expectation(task.size, {"caller": task.digests} if task.digests else {}),
-                uploaders=options.uploaders,
-                max_bytes=options.max_file_bytes,
-                checksum=checksum,
-                on_progress=on_progress,
-            ).run()
-        return _result(outcome, source, upload, client.pool_waits - waits)
+    paused = next_checkpoint(checkpoint, outcome, time.perf_counter() - began, measured, shown)
+    upload.keep()
+    return replace(
+        paused,
+        upload_id=upload.upload_id,
+        attempt=upload.attempt,
+        validator=source.validator,
+        length=source.length,
+    )
 
 
 def target_of(task: FileTask, options: Options, headers: Mapping[str, str], checksum_name: str | None) -> Target:
@@ -140,7 +223,7 @@ def _metadata(task: FileTask, options: Options, headers: Mapping[str, str]) -> d
     return {name: value[:1024] for name, value in found.items() if value and value.isascii()}
 
 
-def _result(outcome: Outcome, source: Download, upload: Upload, pool_waits: int) -> FileResult:
+def _result(outcome: Outcome, measured: Mapping[str, int]) -> FileResult:
     return FileResult(
         FileState.STORED,
         bytes=outcome.bytes,
@@ -148,16 +231,12 @@ def _result(outcome: Outcome, source: Download, upload: Upload, pool_waits: int)
         etag=outcome.etag,
         parts=outcome.parts,
         verified_by=outcome.verified_by,
-        source_wait_seconds=outcome.source_wait_seconds,
-        sink_wait_seconds=outcome.sink_wait_seconds,
-        hash_seconds=outcome.hash_seconds,
-        pool_waits=pool_waits,
-        part_retries=upload.retries,
-        source_resumes=source.resumes,
+        source_wait_seconds=outcome.waits.source,
+        sink_wait_seconds=outcome.waits.sink,
+        hash_seconds=outcome.waits.hash,
         # Linux counts ru_maxrss in KiB.
         peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        pool_waits=measured["pool_waits"],
+        part_retries=measured["part_retries"],
+        source_resumes=measured["source_resumes"],
     )
-
-
-def _timed(result: FileResult, seconds: float, restarts: int) -> FileResult:
-    return replace(result, seconds=seconds, source_resumes=result.source_resumes + restarts)

@@ -59,7 +59,8 @@ class FileTask:
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
-    source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored."""
+    source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored; `pool_waits` counts
+    requests that waited for a free connection, `relays` the invocations before the last."""
 
     state: FileState
     bytes: int = 0
@@ -78,6 +79,7 @@ class FileResult:
     part_retries: int = 0
     source_resumes: int = 0
     peak_memory_bytes: int = 0
+    relays: int = 0
 
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:

@@ -41,12 +41,13 @@ class Target:
 
 class Upload:
     """A Sink of transfer/pipeline.py over a botocore S3 client. `attempt` is unique to this upload and stands in the
-    object's metadata: after a lost reply one HEAD tells whether the object there is ours."""
+    object's metadata: after a lost reply one HEAD tells whether the object there is ours. `upload_id` and `attempt`
+    are given when another invocation began the upload; then `load_parts` comes first."""
 
-    def __init__(self, s3: Any, target: Target) -> None:
+    def __init__(self, s3: Any, target: Target, *, upload_id: str | None = None, attempt: str | None = None) -> None:
         self._s3, self._target = s3, target
-        self.attempt = uuid.uuid4().hex
-        self.upload_id: str | None = None
+        self.attempt = attempt or uuid.uuid4().hex
+        self.upload_id = upload_id
         self._retries: list[int] = []
         self._etags: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -84,6 +85,31 @@ class Upload:
             **kind,
             **self._checksum(checksum),
         )
+
+    def load_parts(self, next_part: int, offset: int) -> None:
+        """Asks S3 for the parts already sent: 1 to `next_part` - 1, `offset` bytes in all. A part sent after the
+        checkpoint was taken is sent again. Raises UploadGoneError when these parts are not there."""
+        sent, marker = 0, 0
+        while True:
+            reply = self._call("list_parts", UploadId=self.upload_id, PartNumberMarker=marker)
+            for part in reply.get("Parts", []):
+                number = int(part["PartNumber"])
+                if number < next_part:
+                    sums = {name: part[name] for name in part if name.startswith("Checksum")}
+                    self._etags[number] = {"PartNumber": number, "ETag": part["ETag"], **sums}
+                    sent += int(part["Size"])
+            if not reply.get("IsTruncated"):
+                break
+            marker = int(reply["NextPartNumberMarker"])
+        if len(self._etags) != next_part - 1 or sent != offset:
+            raise UploadGoneError(
+                f"the upload of s3://{self._target.bucket}/{self._target.key} holds {sent} bytes in "
+                f"{len(self._etags)} parts; the checkpoint says {offset} in {next_part - 1}"
+            )
+
+    def keep(self) -> None:
+        """Leaves the upload open for the invocation that goes on with it."""
+        self._done = True
 
     def abort(self) -> None:
         """Ends the upload and frees its parts. An upload that is gone already is what was wanted."""

@@ -15,7 +15,7 @@ import urllib3
 from sluiceway.errors import PolicyError, SourceProtocolError, TooLargeError
 from sluiceway.redact import redact_url
 from sluiceway.source.connections import CONNECTIONS_PER_HOST, pool_manager
-from sluiceway.source.download import Download
+from sluiceway.source.download import Begun, Download
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
 from sluiceway.source.translate import source_errors
@@ -88,10 +88,11 @@ class Client:
         finally:
             _give_back(response)
 
-    def open(self, url: str, *, headers: Mapping[str, str] | None = None) -> Download:
+    def open(self, url: str, *, headers: Mapping[str, str] | None = None, begun: Begun | None = None) -> Download:
         """Opens a file for reading. Only status 200 is a body: anything else raises SourceStatusError. Retries what
-        may pass (RetryBudget) and resumes when the connection breaks."""
-        return Download(self, url, headers or {})
+        may pass (RetryBudget) and resumes when the connection breaks. `begun`: goes on where another invocation
+        stopped, or raises SourceRestartError."""
+        return Download(self, url, headers or {}, begun)
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None

@@ -10,11 +10,13 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import urllib3
 
 from sluiceway.errors import (
+    RangesRefusedError,
     SourceError,
     SourceProtocolError,
     SourceRestartError,
@@ -37,11 +39,20 @@ LARGEST_READ_BYTES = 1024 * KIB
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A body of which another invocation has read the first `offset` bytes; `length` was announced then."""
+
+    offset: int
+    validator: str | None
+    length: int | None
+
+
 class Download(io.RawIOBase):
     """An open body. `length` is its announced length in bytes or None; `headers` are those of the first response;
     `resumes` counts reopened connections. Raises SourceError from `readinto`."""
 
-    def __init__(self, client: Client, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, client: Client, url: str, headers: Mapping[str, str], begun: Begun | None = None) -> None:
         super().__init__()
         self._client, self._url, self._shown = client, url, redact_url(url)
         self._asked = {"Accept-Encoding": "identity", **headers}
@@ -51,7 +62,10 @@ class Download(io.RawIOBase):
         self._failures = 0
         self._read_bytes = FIRST_READ_BYTES
         self.resumes = 0
-        self._begin()
+        if begun is not None and begun.offset:
+            self._go_on(begun)
+        else:
+            self._begin()
 
     def _begin(self) -> None:
         response = self._reopen(self._asked)
@@ -62,6 +76,24 @@ class Download(io.RawIOBase):
         self.validator = _strong_validator(response.headers)
         self._ranges = response.headers.get("accept-ranges", "").lower() != "none"
         self._attach(response)
+
+    def _go_on(self, begun: Begun) -> None:
+        if begun.validator is None:
+            raise SourceRestartError(f"{self._shown}: it cannot be resumed: no strong validator")
+        self._offset, self.validator, self.length = begun.offset, begun.validator, begun.length
+        self._ranges = True
+        response = self._reopen(self._rest_headers())
+        self._check_continues(response)
+        self.headers = response.headers
+        self._attach(response)
+
+    def _rest_headers(self) -> dict[str, str]:
+        return {**self._asked, "Range": f"bytes={self._offset}-", "If-Range": self.validator or ""}
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a later request can go on in the middle: a strong validator, and ranges not ruled out."""
+        return self.validator is not None and self._ranges
 
     def readable(self) -> bool:
         return True
@@ -124,13 +156,11 @@ class Download(io.RawIOBase):
         self._failures += 1
         if self._failures > self._client.budget.attempts:
             raise error
-        if self._offset and (self.validator is None or not self._ranges):
+        if self._offset and not self.resumable:
             raise SourceRestartError(f"{error}; it cannot be resumed: no strong validator or no ranges") from error
         self._client.budget.pause(self._failures)
         self.resumes += 1
-        headers = dict(self._asked)
-        if self._offset:
-            headers |= {"Range": f"bytes={self._offset}-", "If-Range": self.validator or ""}
+        headers = self._rest_headers() if self._offset else dict(self._asked)
         try:
             response = self._reopen(headers)
             self._check_continues(response)
@@ -153,7 +183,9 @@ class Download(io.RawIOBase):
             return
         if response.status in {200, 412, 416}:
             response.close()
-            raise SourceRestartError(f"{self._shown}: the file changed or ranges are not honoured; starting over")
+            same = response.status == 200 and _strong_validator(response.headers) == self.validator
+            kind, why = (RangesRefusedError, "ranges are refused") if same else (SourceRestartError, "the file changed")
+            raise kind(f"{self._shown}: {why}; it cannot go on at byte {self._offset}")
         if response.status != 206:
             raise self._refused(response)
         match = CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))

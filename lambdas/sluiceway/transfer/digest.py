@@ -79,21 +79,24 @@ def new_hash(name: str) -> Hash:
 
 
 class Digester:
-    """Several digests over one stream. With a second core, the second and further cryptographic digests are taken in
-    a thread beside the first (hashlib releases the GIL); on one core a thread was measured to cost more than it gives.
+    """Several digests over one stream, made by `new` (hashlib's, unless they must resume elsewhere). With a second
+    core, the second and further cryptographic digests are taken in a thread beside the first (hashlib releases the
+    GIL); on one core a thread was measured to cost more than it gives.
     """
 
-    def __init__(self, names: Iterable[str], *, cores: int | None = None) -> None:
-        self._hashes = {name: new_hash(name) for name in sorted(set(names), key=_costliest_first)}
-        self._aside = [h for name, h in self._hashes.items() if name not in _CRCS][1:]
-        self._inline = [h for h in self._hashes.values() if h not in self._aside]
+    def __init__(
+        self, names: Iterable[str], *, new: Callable[[str], Hash] = new_hash, cores: int | None = None
+    ) -> None:
+        self.hashes = {name: new(name) for name in sorted(set(names), key=_costliest_first)}
+        self._aside = [h for name, h in self.hashes.items() if name not in _CRCS][1:]
+        self._inline = [h for h in self.hashes.values() if h not in self._aside]
         cores = cores if cores is not None else (os.cpu_count() or 1)
         self._helper = ThreadPoolExecutor(1, "digest") if self._aside and cores > 1 else None
 
     def update(self, data: memoryview) -> None:
         """Returns when every digest has taken `data`: the caller may then overwrite it."""
         if self._helper is None:
-            for each in self._hashes.values():
+            for each in self.hashes.values():
                 each.update(data)
             return
         beside = self._helper.submit(_feed, self._aside, data)
@@ -101,7 +104,7 @@ class Digester:
         beside.result()
 
     def hexdigests(self) -> dict[str, str]:
-        return {name: each.hexdigest() for name, each in self._hashes.items()}
+        return {name: each.hexdigest() for name, each in self.hashes.items()}
 
     def close(self) -> None:
         if self._helper is not None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, cast
 
 from sluiceway.errors import TooLargeError
 from sluiceway.transfer.buffers import Buffer, Uploaders
+from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PartChecksum
 from sluiceway.transfer.digest import Digester
 from sluiceway.transfer.plan import Plan
+from sluiceway.transfer.resumable import ResumableHash, resumable_hash
 from sluiceway.transfer.verify import Expectation
 
 
@@ -39,21 +41,37 @@ class Sink(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Of a transfer that made an object visible. Seconds: waiting for the source, for a free buffer, hashing."""
+    """Of a transfer that made an object visible."""
 
     bytes: int
     digests: dict[str, str]
     etag: str
     parts: int
     verified_by: tuple[str, ...]
-    source_wait_seconds: float
-    sink_wait_seconds: float
-    hash_seconds: float
+    waits: Waits
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Seconds a transfer spent waiting for the source, waiting for a free buffer (the sink), and hashing."""
+
+    source: float
+    sink: float
+    hash: float
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Of a transfer that was told to stop: everything before `position` is in S3's parts."""
+
+    position: Position
+    waits: Waits
 
 
 class Transfer:
-    """One file from `source` to `sink`. Raises TooLargeError, IntegrityError, PlanError and whatever the source and
-    the sink raise; then nothing has become visible."""
+    """One file from `source` to `sink`. `stop`, where given, is asked at every read whether to pause; `begin` is where
+    an earlier invocation paused, and the source stands at its offset. Raises TooLargeError, IntegrityError, PlanError
+    and whatever the source and the sink raise; then nothing has become visible."""
 
     def __init__(
         self,
@@ -66,16 +84,20 @@ class Transfer:
         max_bytes: int,
         checksum: PartChecksum | None,
         on_progress: Callable[[int], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+        begin: Position | None = None,
     ) -> None:
         self._source, self._sink, self._plan, self._expectation = source, sink, plan, expectation
-        self._max_bytes, self._checksum, self._on_progress = max_bytes, checksum, on_progress
-        self._digester = Digester({"sha256", *expectation.algorithms})
+        self._max_bytes, self._checksum, self._on_progress, self._stop = max_bytes, checksum, on_progress, stop
+        self._begin = begin or Position()
+        self._digester = self._new_digester({"sha256", *expectation.algorithms})
         self._uploads = Uploaders(self._send, uploaders)
         self._part_checksums: dict[int, tuple[int, int]] = {}
-        self._count = 0
+        self._count = self._begin.offset
+        self._mark = self._begin
         self._source_seconds = self._hash_seconds = 0.0
 
-    def run(self) -> Outcome:
+    def run(self) -> Outcome | Paused:
         self._expectation.check_announced(self._source.length)
         self._check_size(self._source.length or 0)
         try:
@@ -84,31 +106,28 @@ class Transfer:
         finally:
             self._digester.close()
 
-    def _move(self) -> Outcome:
-        number = 1
-        buffer, filled, ended = self._fill(number)
-        if ended:
-            digests, agreed = self._verify()
-            body = buffer.view(filled)
-            etag = self._sink.put_whole(body, self._encode(self._checksum.of(body, 0)) if self._checksum else None)
-            return self._outcome(digests, agreed, etag, 1)
-        while filled:
-            self._uploads.submit(number, buffer, filled)
-            if ended:
-                break
-            number += 1
+    def _move(self) -> Outcome | Paused:
+        number = self._begin.next_part
+        while True:
             buffer, filled, ended = self._fill(number)
-        digests, agreed = self._verify()
-        self._uploads.drain()
-        etag = self._sink.complete(self._count, self._whole_checksum())
-        return self._outcome(digests, agreed, etag, len(self._part_checksums))
+            if ended and number == 1:
+                return self._put_whole(buffer.view(filled))
+            if not ended and self._must_stop():
+                return self._pause(number, buffer, filled)
+            if filled:
+                self._uploads.submit(number, buffer, filled)
+                number += 1
+            if ended:
+                return self._complete(number - 1)
 
     def _fill(self, number: int) -> tuple[Buffer, int, bool]:
         """Reads part `number` into a buffer: the buffer, its bytes, and whether the body ended in it."""
+        if self._stop is not None:
+            self._mark = self._position(number)
         buffer = self._uploads.take_buffer()
         view = buffer.view(self._part_bytes(number))
         filled = 0
-        while filled < len(view):
+        while filled < len(view) and not self._must_stop():
             began = time.perf_counter()
             got = self._source.readinto(view[filled:])
             read = time.perf_counter()
@@ -123,6 +142,41 @@ class Transfer:
             if self._on_progress is not None:
                 self._on_progress(self._count)
         return buffer, filled, self._count == self._source.length
+
+    def _put_whole(self, body: memoryview) -> Outcome:
+        digests, agreed = self._verify()
+        etag = self._sink.put_whole(body, self._encode(self._checksum.of(body, 0)) if self._checksum else None)
+        return Outcome(self._count, digests, etag, 1, agreed, self._waits())
+
+    def _complete(self, parts: int) -> Outcome:
+        digests, agreed = self._verify()
+        self._uploads.drain()
+        etag = self._sink.complete(self._count, self._encode(self._whole_checksum()))
+        return Outcome(self._count, digests, etag, parts, agreed, self._waits())
+
+    def _pause(self, number: int, buffer: Buffer, filled: int) -> Paused:
+        """Ends at a part's boundary: what is read of part `number` becomes a part of its own where S3 takes one so
+        small, else it is dropped and read again."""
+        place = self._mark
+        if filled >= self._plan.limits.min_part_bytes:
+            self._uploads.submit(number, buffer, filled)
+            place = self._position(number + 1)
+        self._uploads.drain()
+        return Paused(replace(place, checksum=self._whole_checksum()), self._waits())
+
+    def _position(self, next_part: int) -> Position:
+        hashes = cast("dict[str, ResumableHash]", self._digester.hashes)
+        return Position(next_part, self._count, {name: each.state() for name, each in hashes.items()})
+
+    def _new_digester(self, names: set[str]) -> Digester:
+        """hashlib's digests, unless this transfer may pause or has paused: then those whose state can be carried."""
+        states = self._begin.states
+        if self._stop is None and not states:
+            return Digester(names)
+        return Digester(names, new=lambda name: resumable_hash(name, states.get(name)))
+
+    def _must_stop(self) -> bool:
+        return self._stop is not None and self._stop()
 
     def _part_bytes(self, number: int) -> int:
         size = self._plan.bytes_of_part(number)
@@ -142,26 +196,17 @@ class Transfer:
         self._part_checksums[number] = (value, len(body))
         self._sink.put_part(number, body, self._encode(value))
 
-    def _whole_checksum(self) -> str | None:
+    def _whole_checksum(self) -> int:
+        whole = self._begin.checksum
         if self._checksum is None:
-            return None
-        whole = 0
+            return whole
         for number in sorted(self._part_checksums):
             value, size = self._part_checksums[number]
             whole = self._checksum.combine(whole, value, size)
-        return self._encode(whole)
+        return whole
 
     def _encode(self, value: int) -> str | None:
         return self._checksum.encode(value) if self._checksum else None
 
-    def _outcome(self, digests: dict[str, str], agreed: tuple[str, ...], etag: str, parts: int) -> Outcome:
-        return Outcome(
-            bytes=self._count,
-            digests=digests,
-            etag=etag,
-            parts=parts,
-            verified_by=agreed,
-            source_wait_seconds=self._source_seconds,
-            sink_wait_seconds=self._uploads.wait_seconds,
-            hash_seconds=self._hash_seconds,
-        )
+    def _waits(self) -> Waits:
+        return Waits(self._source_seconds, self._uploads.wait_seconds, self._hash_seconds)

@@ -1,0 +1,78 @@
+"""Where a transfer stands when an invocation ends before the file does.
+
+Knows the JSON form, which travels in the workflow's state from one invocation to the next: no URL is in it, and it
+stays under 4 KB. Which parts S3 already has is asked of S3, not carried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The pipeline's own place: parts below `next_part` are sent and hold the first `offset` bytes, whose digest
+    states and part checksum (`checksum`, an integer) these are."""
+
+    next_part: int = 1
+    offset: int = 0
+    states: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict[str, Mapping[str, str | int]])
+    checksum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A paused transfer. `validator` is what If-Range must carry, `length` the announced one, `upload_id` and
+    `attempt` name the multipart upload, `relays` counts the invocations so far, `idle` those in a row that moved
+    nothing, `seconds` and `counts` are sums of the measurements so far."""
+
+    position: Position
+    upload_id: str | None = None
+    attempt: str | None = None
+    validator: str | None = None
+    length: int | None = None
+    relays: int = 1
+    idle: int = 0
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def to_dict(self) -> dict[str, Any]:
+        place = self.position
+        return {
+            "version": VERSION,
+            "upload_id": self.upload_id,
+            "attempt": self.attempt,
+            "validator": self.validator,
+            "length": self.length,
+            "next_part": place.next_part,
+            "offset": place.offset,
+            "digests": {name: dict(state) for name, state in place.states.items()},
+            "checksum": f"{place.checksum:x}",
+            "relays": self.relays,
+            "idle": self.idle,
+            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
+            "counts": dict(self.counts),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Checkpoint:
+        """Raises ValueError for a checkpoint of another version: a deployment in between may change the schema, and a
+        file half-read by other rules is begun anew."""
+        if data.get("version") != VERSION:
+            raise ValueError(f"checkpoint: expected version {VERSION}, found {data.get('version')!r}")
+        position = Position(data["next_part"], data["offset"], data["digests"], int(data["checksum"], 16))
+        return cls(
+            position,
+            data["upload_id"],
+            data["attempt"],
+            data["validator"],
+            data["length"],
+            data["relays"],
+            data["idle"],
+            data["seconds"],
+            data["counts"],
+        )

@@ -1,0 +1,121 @@
+"""A transfer that is stopped at any byte and taken up again is the same transfer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sluiceway.transfer.checkpoint import Checkpoint
+from sluiceway.transfer.checksum import CRC32
+from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
+from sluiceway.transfer.plan import Limits, Plan
+from sluiceway.transfer.verify import Expectation
+
+MIN_PART = 5
+
+
+class MemorySource:
+    """A body in memory, read from `offset` on, at most `step` bytes at a time."""
+
+    def __init__(self, body: bytes, offset: int, step: int, *, tells: bool) -> None:
+        self._body, self._at, self._step = body, offset, step
+        self.length = len(body) if tells else None
+
+    def readinto(self, view: memoryview) -> int:
+        piece = self._body[self._at : self._at + min(self._step, len(view))]
+        view[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+
+class MemoryS3:
+    """Honours the sink's contract: parts by number, the 5-byte rule for all but the last, the whole-object CRC."""
+
+    def __init__(self) -> None:
+        self.parts: dict[int, bytes] = {}
+        self.stored: bytes | None = None
+
+    def put_whole(self, body: memoryview, checksum: str | None) -> str:
+        assert checksum == CRC32.encode(zlib.crc32(body))
+        self.stored = bytes(body)
+        return "whole"
+
+    def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
+        assert checksum == CRC32.encode(zlib.crc32(body))
+        self.parts[number] = bytes(body)
+
+    def complete(self, size: int, checksum: str | None) -> str:
+        numbers = sorted(self.parts)
+        assert numbers == list(range(1, len(numbers) + 1))
+        assert all(len(self.parts[number]) >= MIN_PART for number in numbers[:-1])
+        self.stored = b"".join(self.parts[number] for number in numbers)
+        assert size == len(self.stored) and checksum == CRC32.encode(zlib.crc32(self.stored))
+        return "complete"
+
+
+def stop_after(reads: int) -> Callable[[], bool]:
+    left = reads
+
+    def is_short() -> bool:
+        nonlocal left
+        left -= 1
+        return left < 0
+
+    return is_short
+
+
+@given(
+    body=st.binary(max_size=120),
+    part=st.integers(MIN_PART, 20),
+    step=st.integers(1, 30),
+    stops=st.lists(st.integers(0, 12), max_size=6),
+    tells=st.booleans(),
+)
+def test_any_stops_give_the_same_object_and_digests(
+    body: bytes, part: int, step: int, stops: list[int], tells: bool
+) -> None:
+    s3, checkpoint = MemoryS3(), None
+    plan = Plan(part, part, 0, Limits(MIN_PART, 1000, 1000, 1000))
+    expectation = Expectation(len(body), {"caller": {"md5": hashlib.md5(body).hexdigest()}})
+    for stop in [*map(stop_after, stops), stop_after(10**6)]:
+        begin = checkpoint.position if checkpoint else None
+        source = MemorySource(body, begin.offset if begin else 0, step, tells=tells)
+        outcome = Transfer(
+            source, s3, plan, expectation, uploaders=2, max_bytes=1000, checksum=CRC32, stop=stop, begin=begin
+        ).run()
+        if isinstance(outcome, Outcome):
+            break
+        assert s3.stored is None
+        carried = json.dumps(Checkpoint(outcome.position).to_dict())
+        assert len(carried) < 4096
+        checkpoint = Checkpoint.from_dict(json.loads(carried))
+    assert isinstance(outcome, Outcome)
+    assert s3.stored == body
+    assert outcome.bytes == len(body)
+    assert outcome.digests["sha256"] == hashlib.sha256(body).hexdigest()
+    assert outcome.verified_by == ("caller:size", "caller:md5")
+
+
+def test_a_pause_below_the_smallest_part_gives_the_bytes_back() -> None:
+    body, s3 = bytes(range(30)), MemoryS3()
+    plan = Plan(10, 10, 0, Limits(MIN_PART, 1000, 1000, 1000))
+    # 5 reads of 2 bytes fill part 1; the sixth leaves 2 bytes, under the smallest part.
+    stop = stop_after(5 + 1 + 1)
+    paused = Transfer(
+        MemorySource(body, 0, 2, tells=True),
+        s3,
+        plan,
+        Expectation(),
+        uploaders=1,
+        max_bytes=99,
+        checksum=CRC32,
+        stop=stop,
+    ).run()
+    assert isinstance(paused, Paused)
+    assert paused.position.offset == 10 == len(s3.parts[1])
+    assert paused.position.next_part == 2
