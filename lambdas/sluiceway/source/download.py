@@ -41,11 +41,13 @@ CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A body of which another invocation has read the first `offset` bytes; `length` was announced then."""
+    """A body whose first `offset` bytes are somebody else's; `length` was announced then. `end`, where given, is the
+    byte before which to stop."""
 
     offset: int
     validator: str | None
     length: int | None
+    end: int | None = None
 
 
 class Download(io.RawIOBase):
@@ -62,7 +64,8 @@ class Download(io.RawIOBase):
         self._failures = 0
         self._read_bytes = FIRST_READ_BYTES
         self.resumes = 0
-        if begun is not None and begun.offset:
+        self._end: int | None = None
+        if begun is not None and (begun.offset or begun.end is not None):
             self._go_on(begun)
         else:
             self._begin()
@@ -72,7 +75,7 @@ class Download(io.RawIOBase):
         if response.status != 200:
             raise self._refused(response)
         self.headers = response.headers
-        self.length = _length_of(response, self._shown)
+        self.length = self._end = _length_of(response, self._shown)
         self.validator = _strong_validator(response.headers)
         self._ranges = response.headers.get("accept-ranges", "").lower() != "none"
         self._attach(response)
@@ -81,6 +84,7 @@ class Download(io.RawIOBase):
         if begun.validator is None:
             raise SourceRestartError(f"{self._shown}: it cannot be resumed: no strong validator")
         self._offset, self.validator, self.length = begun.offset, begun.validator, begun.length
+        self._end = begun.end if begun.end is not None else begun.length
         self._ranges = True
         response = self._reopen(self._rest_headers())
         self._check_continues(response)
@@ -88,7 +92,12 @@ class Download(io.RawIOBase):
         self._attach(response)
 
     def _rest_headers(self) -> dict[str, str]:
-        return {**self._asked, "Range": f"bytes={self._offset}-", "If-Range": self.validator or ""}
+        last = "" if self._end is None or self._end == self.length else self._end - 1
+        return {**self._asked, "Range": f"bytes={self._offset}-{last}", "If-Range": self.validator or ""}
+
+    @property
+    def _is_partial(self) -> bool:
+        return self._offset > 0 or self._end != self.length
 
     @property
     def resumable(self) -> bool:
@@ -114,7 +123,7 @@ class Download(io.RawIOBase):
         super().close()
 
     def _read(self, view: memoryview) -> int:
-        if self._response is None or self.length == self._offset or not len(view):
+        if self._response is None or self._end == self._offset or not len(view):
             self._release_whole()
             return 0
         want = view[: self._read_bytes]
@@ -140,14 +149,16 @@ class Download(io.RawIOBase):
         stalled = self._stalled()
         if stalled is not None:
             raise stalled
-        if self.length is not None and self._offset < self.length:
-            raise SourceTruncatedError(f"{self._shown}: the body ended after {self._offset} of {self.length} bytes")
+        if self._end is not None and self._offset < self._end:
+            raise SourceTruncatedError(f"{self._shown}: the body ended after {self._offset} of {self._end} bytes")
         self._release_whole()
 
     def _stalled(self) -> SourceError | None:
         if self._watch is None or not self._watch.stalled:
             return None
-        return SourceUnreachableError(f"{self._shown}: stalled, fewer than {self._read_bytes} bytes in a minute")
+        return SourceUnreachableError(
+            f"{self._shown}: stalled, fewer than {self._read_bytes} bytes in {self._client.stall_seconds:g} s"
+        )
 
     def _resume(self, error: SourceError) -> None:
         """Opens the rest of the body. Raises SourceRestartError when that cannot be, `error` when tries run out."""
@@ -156,11 +167,11 @@ class Download(io.RawIOBase):
         self._failures += 1
         if self._failures > self._client.budget.attempts:
             raise error
-        if self._offset and not self.resumable:
+        if self._is_partial and not self.resumable:
             raise SourceRestartError(f"{error}; it cannot be resumed: no strong validator or no ranges") from error
         self._client.budget.pause(self._failures)
         self.resumes += 1
-        headers = self._rest_headers() if self._offset else dict(self._asked)
+        headers = self._rest_headers() if self._is_partial else dict(self._asked)
         try:
             response = self._reopen(headers)
             self._check_continues(response)
@@ -175,7 +186,7 @@ class Download(io.RawIOBase):
 
     def _check_continues(self, response: urllib3.BaseHTTPResponse) -> None:
         """Raises SourceRestartError unless `response` is the rest of the body begun."""
-        if response.status == 200 and not self._offset:
+        if response.status == 200 and not self._is_partial:
             same = _strong_validator(response.headers) == self.validator and _length_of(response, "") == self.length
             if not same:
                 response.close()
@@ -192,7 +203,7 @@ class Download(io.RawIOBase):
         whole = (
             match is not None
             and int(match[1]) == self._offset
-            and int(match[2]) + 1 == (self.length or int(match[2]) + 1)
+            and int(match[2]) + 1 == (self._end or int(match[2]) + 1)
         )
         if not whole or (self.length is not None and match is not None and match[3] not in {"*", str(self.length)}):
             response.close()
@@ -228,7 +239,7 @@ class Download(io.RawIOBase):
 
     def _attach(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
-        self._watch = stalls.watch(response)
+        self._watch = stalls.watch(getattr(response, "watched_sock", None), self._client.stall_seconds)
 
     def _detach(self) -> None:
         if self._watch is not None:
