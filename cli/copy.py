@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 import typer
 
 from cli.exits import Exit, of_file
+from cli.signals import terminated_as_interrupt
 from sluiceway.errors import PolicyError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.transfer.digest import ALGORITHMS, normalise
@@ -78,7 +78,7 @@ def parse(
 
 def copy(request: Request, *, as_json: bool) -> Exit:
     """Moves the file, tells the outcome, and returns the exit code."""
-    with _terminated_as_interrupt(), _progress(request.task, shown=not as_json) as on_progress:
+    with terminated_as_interrupt(), _progress(request.task, shown=not as_json) as on_progress:
         result = _land(request, on_progress)
     if as_json:
         print(json.dumps(outcome(request.task, result)))
@@ -159,20 +159,6 @@ def _digest(name: str, value: str) -> str:
         digits = 2 * ALGORITHMS[name]
         message = f"expected {digits} hex digits, or the same in base64, found {value!r}"
         raise typer.BadParameter(message, param_hint=f"--{name}") from None
-
-
-@contextmanager
-def _terminated_as_interrupt() -> Iterator[None]:
-    """SIGTERM unwinds the stack as Ctrl-C does, so that the upload under way is aborted."""
-
-    def interrupt(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

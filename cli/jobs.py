@@ -12,10 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from boto3.dynamodb.types import TypeDeserializer
-
+from sluiceway.aws.file_table import FileTable
+from sluiceway.aws.table import JobTable
 from sluiceway.jobs.counts import Counts
-from sluiceway.jobs.files import SHARDS
 from sluiceway.jobs.states import JOB_ENDS, JobState
 
 # States in which Step Functions has finished with an execution (API reference, DescribeExecution).
@@ -37,7 +36,7 @@ class JobView:
 
     job_id: str
     state: JobState
-    run: int
+    execution: str
     files_total: int | None
     bytes_total: int | None
     counts: Counts
@@ -99,21 +98,27 @@ class JobsClient:
         status: str = self.stepfunctions.describe_execution(executionArn=submitted.execution)["status"]
         return status
 
+    def execution_end(self, submitted: Submitted) -> str:
+        """What Step Functions says of an execution that has ended: `FAILED: JobIsLiveError: ...`."""
+        reply = self.stepfunctions.describe_execution(executionArn=submitted.execution)
+        return ": ".join(text for name in ("status", "error", "cause") if (text := reply.get(name)))
+
     def read(self, job_id: str) -> JobView | None:
         """The job now, from its row, its counters and its files in flight; None before StartExport wrote it."""
-        row = self._get(f"JOB#{job_id}", "JOB")
+        row = JobTable(self.dynamodb, self.jobs_table).find(job_id)
         if row is None:
             return None
-        run = int(row["run"])
+        files = FileTable(self.dynamodb, self.jobs_table)
+        in_flight = (InFlight(file["key"], file["bytes"], file.get("size")) for file in files.progress(job_id))
         return JobView(
             job_id=job_id,
-            state=JobState(row["state"]),
-            run=run,
-            files_total=_whole(row.get("files_total")),
-            bytes_total=_whole(row.get("bytes_total")),
-            counts=self._read_counts(job_id, run),
-            in_flight=self._read_in_flight(job_id),
-            error=row.get("error"),
+            state=row.state,
+            execution=row.execution,
+            files_total=row.files_total,
+            bytes_total=row.bytes_total,
+            counts=files.counts(job_id, row.run),
+            in_flight=tuple(in_flight),
+            error=row.error,
         )
 
     def outputs_prefix(self, job_id: str) -> str:
@@ -127,34 +132,3 @@ class JobsClient:
             return
         for line in reply["Body"].iter_lines():
             yield json.loads(line)
-
-    def _get(self, pk: str, sk: str) -> dict[str, Any] | None:
-        reply = self.dynamodb.get_item(
-            TableName=self.jobs_table, Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
-        )
-        return _plain(reply["Item"]) if "Item" in reply else None
-
-    def _read_counts(self, job_id: str, run: int) -> Counts:
-        keys = [{"pk": {"S": f"JOB#{job_id}#{shard}"}, "sk": {"S": f"COUNTERS#{run}"}} for shard in range(SHARDS)]
-        reply = self.dynamodb.batch_get_item(RequestItems={self.jobs_table: {"Keys": keys, "ConsistentRead": True}})
-        rows = (_plain(item) for item in reply["Responses"].get(self.jobs_table, []))
-        names = Counts.__dataclass_fields__
-        return sum((Counts(**{name: int(row.get(name, 0)) for name in names}) for row in rows), Counts())
-
-    def _read_in_flight(self, job_id: str) -> tuple[InFlight, ...]:
-        reply = self.dynamodb.query(
-            TableName=self.jobs_table,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
-            ExpressionAttributeValues={":pk": {"S": f"JOB#{job_id}"}, ":sk": {"S": "PROGRESS#"}},
-        )
-        rows = (_plain(item) for item in reply["Items"])
-        return tuple(InFlight(row["key"], int(row["bytes"]), _whole(row.get("size"))) for row in rows)
-
-
-def _plain(item: Mapping[str, Any]) -> dict[str, Any]:
-    deserialise = TypeDeserializer().deserialize
-    return {name: deserialise(value) for name, value in item.items()}
-
-
-def _whole(value: Any) -> int | None:
-    return None if value is None else int(value)

@@ -6,12 +6,12 @@ is imported only when that command runs, so that `copy` never pays for what `run
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
+from cli.arguments import host_port, whole_number
 from cli.exits import Exit
 
 app = typer.Typer(
@@ -28,29 +28,14 @@ AllowSource = Annotated[
     typer.Option(
         "--allow-source",
         metavar="HOST[:PORT]",
+        parser=host_port,
         help="Permit this host although it is private or plain http; repeatable. Otherwise only https to public "
         "addresses is spoken to.",
     ),
 ]
 
 
-def _whole(low: int, high: int | None = None) -> Callable[[Any], int]:
-    """A parser that tells, unlike Typer's own, what it found and what it expected."""
-
-    def parse(text: Any) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = low - 1
-        if number < low or (high is not None and number > high):
-            bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
-            raise typer.BadParameter(f"expected a whole number {bounds}, found {text!r}")
-        return number
-
-    return parse
-
-
-IfExists = Literal["overwrite", "never", "skip-unchanged"]
+IfExists = Literal["overwrite", "never"]
 PartChecksum = Literal["crc64nvme", "crc32", "none"]
 AsJson = Annotated[bool, typer.Option("--json", help="The last line of stdout is one JSON object; nothing else is.")]
 
@@ -105,17 +90,18 @@ def copy(
     sha256: Annotated[str | None, typer.Option(metavar="HEX", help="Store only if this is its SHA-256.")] = None,
     md5: Annotated[str | None, typer.Option(metavar="HEX", help="Store only if this is its MD5.")] = None,
     size: Annotated[
-        int | None, typer.Option(metavar="BYTES", parser=_whole(0), help="Store only if it is this long.")
+        int | None, typer.Option(metavar="BYTES", parser=whole_number(0), help="Store only if it is this long.")
     ] = None,
     max_bytes: Annotated[
-        int | None, typer.Option(metavar="BYTES", parser=_whole(1), help="Refuse what is longer (default: 5 GiB).")
+        int | None,
+        typer.Option(metavar="BYTES", parser=whole_number(1), help="Refuse what is longer (default: 5 GiB)."),
     ] = None,
     part_mib: Annotated[
         int | None,
-        typer.Option(metavar="MIB", parser=_whole(5, 5120), help="Part size (default: planned from the length)."),
+        typer.Option(metavar="MIB", parser=whole_number(5, 5120), help="Part size (default: planned from the length)."),
     ] = None,
     uploaders: Annotated[
-        int, typer.Option(metavar="N", parser=_whole(1, 16), help="Parts uploaded at once, 1 to 16.")
+        int, typer.Option(metavar="N", parser=whole_number(1, 16), help="Parts uploaded at once, 1 to 16.")
     ] = 2,
     if_exists: Annotated[IfExists, typer.Option(help="What to do when the key is taken.")] = "overwrite",
     part_checksum: Annotated[

@@ -62,6 +62,10 @@ class JobProgress:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Clears the live part, so that what follows stands alone."""
         if self._live:
             self._live.stop()
 

@@ -1,0 +1,34 @@
+"""Parsers of arguments that say, unlike Typer's own, what they found and what they expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import typer
+
+# As the setting allowed_sources has it; an IPv6 address stands in brackets.
+HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+
+
+def whole_number(low: int, high: int | None = None) -> Callable[[Any], int]:
+    """A parser that tells, unlike Typer's own, what it found and what it expected."""
+
+    def parse(text: Any) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if number < low or (high is not None and number > high):
+            bounds = f"from {low} to {high}" if high is not None else f"of at least {low}"
+            raise typer.BadParameter(f"expected a whole number {bounds}, found {text!r}")
+        return number
+
+    return parse
+
+
+def host_port(text: Any) -> str:
+    if not HOST_PORT.fullmatch(str(text)):
+        raise typer.BadParameter(f"expected HOST or HOST:PORT, found {text!r}")
+    return str(text)

@@ -1,0 +1,143 @@
+"""Reads what `sluiceway run` was given, a job or a bare list of files, and checks all of it.
+
+Knows which of the two a file is, and that a manifest on this machine must be taken to where functions can read it.
+Refuses to know what is valid: sluiceway.spec says, and the same code says it again where the job runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cli.jobs import JobsClient
+from sluiceway.errors import FieldError, InvalidJobError
+from sluiceway.exports import manifest as manifests
+from sluiceway.exports import urls
+from sluiceway.jobs.files import FileTask
+from sluiceway.spec import Entry, Job, load_job, read_tasks, refuse_duplicates
+from sluiceway.spec.document import ManifestSource, UrlsSource
+
+# A first line longer than this is a job written on one line, not an entry.
+DETECT_BYTES = 64 * 1024
+YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A job that was found valid. `manifest` is its list of files where that lies on this machine; `buckets` are
+    those its files name, as far as the list can be read here."""
+
+    document: Mapping[str, Any]
+    manifest: Path | None
+    buckets: frozenset[str]
+
+    @property
+    def job_id(self) -> str:
+        return str(self.document["job_id"])
+
+    def submittable(self, jobs: JobsClient) -> dict[str, Any]:
+        """The document as functions can read it: a manifest of this machine is uploaded and pointed to."""
+        if self.manifest is None:
+            return dict(self.document)
+        with self.manifest.open("rb") as file:
+            key = jobs.upload(f"{self.job_id}-{self.manifest.name}", file)
+        source = {**self.document["source"], "location": f"s3://{jobs.jobs_bucket}/{key}"}
+        return {**self.document, "source": source}
+
+
+def load(text: str, *, now: datetime | None = None) -> Loaded:
+    """`text` is the path of a job or a manifest, or the address of a manifest. Raises InvalidJobError naming each
+    wrong field, DuplicateTargetError naming both URLs."""
+    if "://" in text:
+        return _checked({"source": {"type": "manifest", "location": text}}, _job_id(text, now), Path())
+    path = Path(text)
+    if not path.is_file():
+        raise InvalidJobError([FieldError("JOB", repr(text), "a file that exists")])
+    return _checked(_document(path), _job_id(path.stem, now), path.parent)
+
+
+def _checked(document: Mapping[str, Any], default_job_id: str, folder: Path) -> Loaded:
+    document = {"job_id": default_job_id, **document}
+    job = load_job(document, default_job_id)
+    manifest = _local_manifest(job, folder)
+
+    def tasks() -> Iterator[FileTask]:
+        entries = _entries(job, manifest)
+        return read_tasks(entries, bucket=job.destination.bucket or "", prefix=job.destination.prefix)
+
+    buckets = {task.bucket for task in refuse_duplicates(tasks(), tasks)} | {job.destination.bucket or ""}
+    return Loaded(document, manifest, frozenset(buckets - {""}))
+
+
+def _entries(job: Job, manifest: Path | None) -> Iterator[Entry]:
+    """The entries that can be read before the job runs."""
+    if isinstance(job.source, UrlsSource):
+        return urls.entries(job.source)
+    if isinstance(job.source, ManifestSource) and manifest is not None:
+        return manifests.file_entries(manifest, job.source.format)
+    return iter(())
+
+
+def _local_manifest(job: Job, folder: Path) -> Path | None:
+    if not isinstance(job.source, ManifestSource) or manifests.is_remote(job.source.location):
+        return None
+    path = folder / job.source.location
+    if not path.is_file():
+        raise InvalidJobError([FieldError("source.location", repr(job.source.location), "a file that exists")])
+    return path
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    """The job in the file; or, where the file is a list of files, the job that lands it."""
+    if path.suffix.lower() in YAML_SUFFIXES:
+        return _as_job(_parse_yaml(path))
+    manifest = {"source": {"type": "manifest", "location": path.name}}
+    with path.open("rb") as file:
+        beginning = file.read(DETECT_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not beginning.startswith(b"{") or _is_entry(beginning.splitlines()[0]):
+        return manifest
+    return _as_job(_parse_json(path))
+
+
+def _is_entry(line: bytes) -> bool:
+    """Whether a first line is an object of its own, as in JSON lines, and not a job written on one line."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and found.keys().isdisjoint(Job.model_fields)
+
+
+def _as_job(found: Any) -> Mapping[str, Any]:
+    if isinstance(found, list):
+        return {"source": {"type": "urls", "files": found}}
+    if not isinstance(found, dict):
+        raise InvalidJobError([FieldError("job", type(found).__name__, "an object, or a list of files")])
+    return found
+
+
+def _parse_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise InvalidJobError([FieldError("job", str(error), "JSON")]) from None
+
+
+def _parse_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_bytes())
+    except yaml.YAMLError as error:
+        raise InvalidJobError([FieldError("job", " ".join(str(error).split()), "YAML")]) from None
+
+
+def _job_id(name: str, now: datetime | None) -> str:
+    """`acme files.csv` -> `acme-files-20261123T180405Z`: a name a person knows again, and the time."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name.partition("?")[0]).stem).strip("-._")
+    return f"{stem[:60] or 'job'}-{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}"

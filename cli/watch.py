@@ -1,0 +1,48 @@
+"""Follows a job in the table until it has ended.
+
+Knows when an end is an end: the execution has finished and the job's row says so. Refuses to know who looks on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from cli.jobs import EXECUTION_ENDS, JobsClient, JobView, Submitted
+
+LOOK_SECONDS = 0.3
+# An execution that was stopped is settled by an event that invokes complete_job; it gets this long after the end.
+SETTLE_SECONDS = 120.0
+
+
+class JobLostError(Exception):
+    """The execution has ended and its job has not; the text says what Step Functions knows of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """`clock` and `sleep` are in seconds."""
+
+    jobs: JobsClient
+    look_seconds: float = LOOK_SECONDS
+    settle_seconds: float = SETTLE_SECONDS
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def follow(self, submitted: Submitted) -> Iterator[JobView]:
+        """The job as often as it is looked at; the last one has ended. Raises JobLostError."""
+        over: float | None = None
+        while True:
+            finished = self.jobs.execution_status(submitted) in EXECUTION_ENDS
+            view = self.jobs.read(submitted.job_id)
+            ours = view is not None and view.execution == submitted.execution
+            if view is not None and ours:
+                yield view
+            if finished:
+                over = self.clock() if over is None else over
+                if view is not None and ours and view.ended:
+                    return
+                if not ours or self.clock() - over > self.settle_seconds:
+                    raise JobLostError(self.jobs.execution_end(submitted))
+            self.sleep(self.look_seconds)

@@ -1,0 +1,107 @@
+"""What `sluiceway run` makes of the file it is given."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from cli.load import load
+from sluiceway.errors import DuplicateTargetError, InvalidJobError
+
+NOW = datetime(2026, 11, 23, 18, 4, 5, tzinfo=UTC)
+URL = "https://example.org/a.csv"
+JOB = {"source": {"type": "urls", "files": [URL]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("job.json", json.dumps(JOB), "urls"),
+        ("job.json", json.dumps(JOB, indent=2), "urls"),
+        ("job.txt", "\n\n" + json.dumps(JOB), "urls"),
+        ("job.yaml", f"source:\n  type: urls\n  files:\n    - {URL}\n", "urls"),
+        ("list.yml", f"- {URL}\n- url: https://example.org/b\n", "urls"),
+        ("urls.txt", f"{URL}\n\nhttps://example.org/b\n", "manifest"),
+        ("files.jsonl", json.dumps({"url": URL}) + "\n" + json.dumps({"url": URL, "key": "b"}), "manifest"),
+        ("one.json", json.dumps({"url": URL}), "manifest"),
+        ("array.json", json.dumps([URL, {"url": "https://example.org/b"}]), "manifest"),
+        ("files.csv", f"url,size\n{URL},12\n", "manifest"),
+        ("list.tsv", f"TsvHttpData-1.0\n{URL}\t12\tAAAAAAAAAAAAAAAAAAAAAA==\n", "manifest"),
+    ],
+)
+def test_a_job_and_every_kind_of_list_are_told_apart(tmp_path: Path, name: str, text: str, kind: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    loaded = load(str(path), now=NOW)
+    assert loaded.document["source"]["type"] == kind
+    assert loaded.manifest == (path if kind == "manifest" else None)
+    assert loaded.job_id == f"{path.stem}-20261123T180405Z"
+
+
+def test_a_job_keeps_its_own_id_and_tells_its_buckets(tmp_path: Path) -> None:
+    files = [URL, {"url": "https://example.org/b", "bucket": "other"}]
+    job = {"job_id": "mine", "source": {"type": "urls", "files": files}, "destination": {"bucket": "landing"}}
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+    loaded = load(str(path))
+    assert (loaded.job_id, loaded.buckets) == ("mine", {"landing", "other"})
+
+
+def test_a_manifest_is_found_beside_its_job(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text(URL)
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"source": {"type": "manifest", "location": "urls.txt"}}))
+    assert load(str(path)).manifest == tmp_path / "urls.txt"
+
+
+def test_a_manifest_elsewhere_is_left_to_the_functions() -> None:
+    loaded = load("https://example.org/lists/today.csv?sig=1", now=NOW)
+    assert (loaded.manifest, loaded.job_id) == (None, "today-20261123T180405Z")
+    assert loaded.document["source"]["location"] == "https://example.org/lists/today.csv?sig=1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "paths"),
+    [
+        ("a.json", '{"source": {"type": "urls", "files": []}, "destinaton": {}}', ["destinaton"]),
+        ("a.json", '{"limits": {"max_concurrency": 0}}', ["limits.max_concurrency", "source"]),
+        (
+            "a.json",
+            json.dumps({"source": {"type": "urls", "files": [{"url": "ftp://x/y"}, {"url": URL, "sha256": "abc"}]}}),
+            ["source.files[0].url", "source.files[1].sha256"],
+        ),
+        ("a.json", '{"source": {"type": "ftp"}}', ["source.type"]),
+        ("a.json", '{"source": {"type": "manifest", "location": "nowhere.csv"}}', ["source.location"]),
+        ("a.json", '{"source": ', ["job"]),
+        ("a.yaml", "source: [", ["job"]),
+        ("a.yaml", "just text", ["job"]),
+        (
+            "a.jsonl",
+            '{"url": "https://example.org/a"}\n{"url": "https://example.org/b", "siez": 1}',
+            ["a.jsonl line 2, siez"],
+        ),
+    ],
+)
+def test_every_mistake_is_named_by_its_path(tmp_path: Path, name: str, text: str, paths: list[str]) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(InvalidJobError) as caught:
+        load(str(path))
+    assert sorted(mistake.path for mistake in caught.value.mistakes) == paths
+
+
+def test_two_files_of_one_target_are_refused_with_both_urls(tmp_path: Path) -> None:
+    path = tmp_path / "urls.txt"
+    path.write_text("https://one.example/a\nhttps://two.example/a\n")
+    with pytest.raises(DuplicateTargetError) as caught:
+        load(str(path))
+    assert "https://one.example/a" in str(caught.value)
+    assert "https://two.example/a" in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(InvalidJobError, match="JOB: expected a file that exists, found 'nowhere.json'"):
+        load("nowhere.json")

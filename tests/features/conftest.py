@@ -1,0 +1,161 @@
+"""One engine for all scenarios of a process, a world for each, and the sentences that features share."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pytest_bdd import given, parsers, then, when
+
+from cli.jobs import JobsClient
+from local.engine import Engine
+from tests.features.events import Listener
+from tests.features.world import World, sha256_of
+from tests.support.source import Reply, SourceServer
+
+OTHER_BUCKET = "other-bucket"
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[SourceServer]:
+    with SourceServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def refused() -> Iterator[SourceServer]:
+    with SourceServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def closed() -> Iterator[str]:
+    """A port that is bound and not listened on: nobody else takes it, and whoever connects is refused."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{bound.getsockname()[1]}"
+
+
+@pytest.fixture(scope="session")
+def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("landed")
+
+
+@pytest.fixture(scope="session")
+def engine(landed: Path, served: SourceServer, closed: str) -> Iterator[Engine]:
+    settings = {"part_mib": "5", "destination_buckets": f"{OTHER_BUCKET},bucket-not-there"}
+    with Engine(landed, settings=settings, allowed_sources=[served.host, closed]) as engine:
+        engine.client("s3").create_bucket(Bucket=OTHER_BUCKET)
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def listener(engine: Engine) -> Listener:
+    return Listener(engine)
+
+
+@pytest.fixture
+def world(engine: Engine, landed: Path, served: SourceServer, refused: SourceServer, closed: str) -> Iterator[World]:
+    jobs = JobsClient(
+        s3=engine.client("s3"),
+        dynamodb=engine.client("dynamodb"),
+        stepfunctions=engine.client("stepfunctions"),
+        jobs_bucket=engine.outputs["JobsBucket"],
+        jobs_table=engine.outputs["JobsTable"],
+        state_machine_arn=engine.outputs["StateMachineArn"],
+    )
+    world = World(engine, landed, served, refused, closed, jobs)
+    yield world
+    world.release()
+
+
+@given("a source with these files")
+def _(world: World, datatable: list[list[str]]) -> None:
+    columns, *rows = datatable
+    for row in rows:
+        facts = dict(zip(columns, row, strict=True))
+        world.add_file(facts["path"], int(facts["size"]), facts.get("bucket", ""))
+
+
+@given(parsers.parse("{name:w} has another {fact:w}"))
+def _(world: World, name: str, fact: str) -> None:
+    others = {"sha256": "0" * 64, "md5": "0" * 32, "size": 12345}
+    world.files[name].entry[fact] = others[fact]
+
+
+@given(parsers.parse("{name:w} answers {status:d}"))
+def _(world: World, name: str, status: int) -> None:
+    world.answer(world.files[name].path, Reply(b"" if status == 204 else b"sorry", status))
+
+
+@given(parsers.parse("{name:w} is held back"))
+def _(world: World, name: str) -> None:
+    world.hold(name)
+
+
+@when("a job lands all of them")
+def _(world: World) -> None:
+    world.run()
+
+
+@when(parsers.parse("{name:w} is released"))
+def _(world: World, name: str) -> None:
+    world.release()
+
+
+@then(parsers.parse("the job is {state:w}"))
+def _(world: World, state: str) -> None:
+    view = world.wait()
+    assert view.state == state, (view.error, world.problems())
+
+
+@then(parsers.parse("the job is {state:w} because of {error:w}"))
+def _(world: World, state: str, error: str) -> None:
+    view = world.wait()
+    assert view.error is not None
+    assert (view.state, view.error["type"]) == (state, error)
+
+
+@then(parsers.parse("{count:d} files are stored"))
+def _(world: World, count: int) -> None:
+    assert world.view is not None
+    assert world.view.counts.stored == count
+    summary = json.loads(world.output("summary.json").read_text())
+    assert summary["files"]["stored"] == count
+
+
+@then("every stored file is identical to its source")
+def _(world: World) -> None:
+    stored = [name for name in world.files if world.report()[world.key_of(name)]["status"] == "STORED"]
+    assert stored
+    for name in stored:
+        body, path = world.files[name].body, world.on_disk(name)
+        assert (path.stat().st_size, sha256_of(path)) == (body.size, body.digest()), name
+        line = world.report()[world.key_of(name)]
+        assert (line["bytes"], line["sha256"], line["error"]) == (body.size, body.digest(), None)
+
+
+@then(parsers.parse("{name:w} is {state:w}"))
+def _(world: World, name: str, state: str) -> None:
+    assert world.report()[world.key_of(name)]["status"] == state
+
+
+@then(parsers.parse("{name:w} is {state:w} because of {error:w}"))
+def _(world: World, name: str, state: str, error: str) -> None:
+    line = world.report()[world.key_of(name)]
+    assert (line["status"], line["error"]["type"]) == (state, error), line
+
+
+@then(parsers.parse("nothing is left of {name}"))
+def _(world: World, name: str) -> None:
+    assert not world.on_disk(name).exists()
+    if (world.landed / world.bucket_of(name)).exists():
+        assert world.key_of(name) not in world.unfinished_uploads(world.bucket_of(name))
+
+
+@then("the report has a line for every file")
+def _(world: World) -> None:
+    assert world.report().keys() == {world.key_of(name) for name in world.files}
