@@ -52,8 +52,12 @@ class SourceRestartError(SourceError):
     """The body broke off or changed and cannot be continued: only reading it again from its first byte can help."""
 
 
+class SourceChangedError(SourceError):
+    """The file changed at its source while segments of it were being moved."""
+
+
 class RangesRefusedError(SourceRestartError):
-    """Asked for the rest of an unchanged body, the server sent the whole of it again."""
+    """Asked for the rest of an unchanged body, the server sent the whole of it again, or another piece."""
 
 
 class CannotResumeError(SourceError):

@@ -6,9 +6,12 @@ may stand in logs, events, the table, the report and exception texts; nothing el
 
 from __future__ import annotations
 
+import re
 from urllib.parse import urlsplit
 
 REDACTED = "redacted"
+# A URL inside a text ends where a space, a quote or a bracket stands.
+_URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\\]+""")
 
 
 def redact_url(url: str) -> str:
@@ -27,3 +30,8 @@ def redact_url(url: str) -> str:
     query = f"?{REDACTED}" if parts.query else ""
     path = "".join(char if char.isprintable() else "?" for char in parts.path)
     return f"{parts.scheme}://{host}{port}{path}{query}"
+
+
+def redact_text(text: str) -> str:
+    """The text with every URL in it redacted: for messages that somebody else wrote."""
+    return _URL.sub(lambda match: redact_url(match.group()), text)

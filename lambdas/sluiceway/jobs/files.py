@@ -80,10 +80,9 @@ class FileResult:
     source_resumes: int = 0
     peak_memory_bytes: int = 0
     relays: int = 0
+    segments: int = 0
 
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:
         """The result of a file that `error` ended: its verdict decides between FAILED and REJECTED."""
-        return cls(
-            FileState(error.verdict), bytes, seconds=seconds, error_type=error.type, error_message=str(error)
-        )
+        return cls(FileState(error.verdict), bytes, seconds=seconds, error_type=error.type, error_message=str(error))

@@ -42,9 +42,7 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     **{end: frozenset({JobState.REQUESTED}) for end in JOB_ENDS},
 }
 
-FILE_ENDS = frozenset(
-    {FileState.STORED, FileState.SKIPPED, FileState.REJECTED, FileState.FAILED, FileState.CANCELLED}
-)
+FILE_ENDS = frozenset({FileState.STORED, FileState.SKIPPED, FileState.REJECTED, FileState.FAILED, FileState.CANCELLED})
 
 # PENDING costs no row in the table, so a file's first row may already be its end.
 FILE_TRANSITIONS: dict[FileState, frozenset[FileState]] = {

@@ -1,0 +1,17 @@
+"""DispatchFiles: turns the list of files into a manifest and units of work."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluiceway.dispatching import dispatch_files
+from sluiceway.telemetry import logger
+from sluiceway.wiring import services
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    logger.append_keys(job_id=event["job_id"])
+    answer = dispatch_files(services(), event["job_id"], event["execution"])
+    logger.info("files dispatched", action=answer["action"], files=answer["files"], units=answer["units"])
+    return answer

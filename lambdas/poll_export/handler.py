@@ -1,0 +1,19 @@
+"""PollExport: asks the export API once whether the export is done."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluiceway.polling import poll_export
+from sluiceway.telemetry import EXPORT_WAIT_SECONDS, logger, metrics
+from sluiceway.wiring import services
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    logger.append_keys(job_id=event["job_id"])
+    answer = poll_export(services(), event["job_id"], event["execution"])
+    metrics.add_metric(EXPORT_WAIT_SECONDS, "Seconds", answer["wait_seconds"])
+    logger.info("export polled", action=answer["action"], wait_seconds=answer["wait_seconds"])
+    return answer

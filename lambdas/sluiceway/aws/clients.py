@@ -1,0 +1,62 @@
+"""The botocore clients, each made once a process and only when first asked for.
+
+Knows how long a call may take and that botocore owns the retries of AWS calls. Uses botocore and not boto3: the
+start of a function pays for every import. Endpoints, Region and credentials come from the environment.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from sluiceway.sink.client import s3_client
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+# A call is tried this often, the first included; "standard" backs off with jitter between.
+ATTEMPTS = 6
+# Uploaders send parts at once, on top of the calls that open and close an upload.
+S3_CONNECTIONS = 16
+
+
+@cache
+def s3() -> Any:
+    """As the transfer needs it; what to set and why stands in sink/client.py."""
+    return s3_client(connections=S3_CONNECTIONS, session=_session())
+
+
+@cache
+def dynamodb() -> Any:
+    return _client("dynamodb")
+
+
+@cache
+def events() -> Any:
+    return _client("events")
+
+
+@cache
+def secretsmanager() -> Any:
+    return _client("secretsmanager")
+
+
+@cache
+def stepfunctions() -> Any:
+    return _client("stepfunctions")
+
+
+@cache
+def _session() -> Any:
+    return botocore.session.get_session()
+
+
+def _client(service: str) -> Any:
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+    )
+    return _session().create_client(service, config=config)

@@ -1,0 +1,126 @@
+"""How rows of the jobs table look: their keys, their attributes, and the job row as a value.
+
+Knows DynamoDB's attribute notation, which boto3's own (de)serialiser would bring at the price of importing boto3.
+Refuses to read or write anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sluiceway.jobs.files import SHARDS, FileTask
+from sluiceway.jobs.states import JOB_ENDS, JobState
+
+Attributes = dict[str, dict[str, Any]]
+
+# Rows outlive the job for the report, the rerun and the auditor; then DynamoDB's time to live takes them.
+KEEP_SECONDS = 90 * 24 * 3600
+PROGRESS_KEEP_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as the table has it. Times are ISO 8601 in UTC. `files_total` and `bytes_total` are None until the
+    manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
+    bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer."""
+
+    job_id: str
+    state: JobState
+    run: int
+    execution: str
+    created_at: str
+    updated_at: str
+    document_key: str
+    destination: Mapping[str, Any]
+    limits: Mapping[str, Any]
+    previous: str | None = None
+    announced: str | None = None
+    ended_at: str | None = None
+    files_total: int | None = None
+    bytes_total: int | None = None
+    cancel_requested: bool = False
+    task_token: str | None = None
+    error: Mapping[str, str] | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.state in JOB_ENDS
+
+    @classmethod
+    def from_attributes(cls, attributes: Attributes) -> JobRow:
+        row = from_attributes(attributes)
+        fields = {name: row[name] for name in cls.__dataclass_fields__ if name in row}
+        return cls(**{**fields, "job_id": row["pk"].removeprefix("JOB#"), "state": JobState(row["state"])})
+
+
+def job_key(job_id: str) -> Attributes:
+    return to_attributes({"pk": f"JOB#{job_id}", "sk": "JOB"})
+
+
+def execution_key(execution: str) -> Attributes:
+    return to_attributes({"pk": f"EXECUTION#{execution}", "sk": "EXECUTION"})
+
+
+def file_key(job_id: str, task: FileTask) -> Attributes:
+    return to_attributes({"pk": f"JOB#{job_id}#{task.shard}", "sk": f"FILE#{task.file_id}"})
+
+
+def progress_key(job_id: str, task: FileTask) -> Attributes:
+    return to_attributes({"pk": f"JOB#{job_id}", "sk": f"PROGRESS#{task.file_id}"})
+
+
+def counter_key(job_id: str, run: int, shard: int) -> Attributes:
+    return to_attributes({"pk": f"JOB#{job_id}#{shard}", "sk": f"COUNTERS#{run}"})
+
+
+def counter_keys(job_id: str, run: int) -> list[Attributes]:
+    return [counter_key(job_id, run, shard) for shard in range(SHARDS)]
+
+
+def iso(timestamp: float) -> str:
+    """Seconds since 1970 -> `2026-11-23T18:04:05.123Z`."""
+    return datetime.fromtimestamp(timestamp, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def to_attributes(row: Mapping[str, Any]) -> Attributes:
+    return {name: to_attribute(value) for name, value in row.items()}
+
+
+def to_attribute(value: Any) -> dict[str, Any]:
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": str(value)}
+        case int() | float():
+            return {"N": str(value)}
+        case Mapping():
+            return {"M": to_attributes(value)}
+        case list() | tuple():
+            return {"L": [to_attribute(item) for item in value]}
+    raise TypeError(f"no attribute for {type(value).__name__}")
+
+
+def from_attributes(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: from_attribute(value) for name, value in attributes.items()}
+
+
+def from_attribute(attribute: Mapping[str, Any]) -> Any:
+    ((kind, value),) = attribute.items()
+    match kind:
+        case "NULL":
+            return None
+        case "S" | "BOOL":
+            return value
+        case "N":
+            return int(value) if value.lstrip("-").isdigit() else float(value)
+        case "M":
+            return from_attributes(value)
+        case "L":
+            return [from_attribute(item) for item in value]
+    raise TypeError(f"no value for an attribute of type {kind}")

@@ -1,0 +1,161 @@
+"""The job rows of the jobs table: who owns a job, in which state it is, and which job an execution owns.
+
+Knows the conditions that fence every write by the execution that owns the job. Refuses to decide what a state
+means: `jobs.states` says what may follow what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sluiceway.aws.rows import KEEP_SECONDS, JobRow, execution_key, iso, job_key, to_attribute, to_attributes
+from sluiceway.errors import ContentionError, JobIsLiveError, NotOwnerError
+from sluiceway.jobs.states import JOB_ENDS, JobState, check_job_transition
+
+# Two executions that race for one id settle it in the second round; more rounds only ride out throttling.
+OWNERSHIP_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class JobTable:
+    """`client` is a botocore client for `dynamodb`; `now` gives seconds since 1970."""
+
+    client: Any
+    name: str
+    now: Callable[[], float] = time.time
+
+    def take(
+        self,
+        job_id: str,
+        execution: str,
+        *,
+        document_key: str,
+        destination: Mapping[str, Any],
+        limits: Mapping[str, Any],
+        task_token: str | None = None,
+    ) -> JobRow:
+        """Makes `execution` the owner of the job and begins a run of it: the first, or the next of one that ended.
+        Asked again by the same execution it changes nothing. Raises JobIsLiveError if another execution owns the
+        job and it has not ended."""
+        for _ in range(OWNERSHIP_ROUNDS):
+            before = self.find(job_id)
+            if before and before.execution == execution:
+                return before
+            if before and not before.ended:
+                raise JobIsLiveError(f"job {job_id} is {before.state}, owned by {before.execution}")
+            row = self._first_row(
+                execution=execution,
+                run=before.run + 1 if before else 1,
+                document_key=document_key,
+                destination=destination,
+                limits=limits,
+                task_token=task_token,
+            )
+            if self._put_run(job_id, row, before):
+                return self.get(job_id)
+        raise ContentionError(f"job {job_id}: ownership was contested {OWNERSHIP_ROUNDS} times")
+
+    def find(self, job_id: str) -> JobRow | None:
+        answer = self.client.get_item(TableName=self.name, Key=job_key(job_id), ConsistentRead=True)
+        return JobRow.from_attributes(answer["Item"]) if "Item" in answer else None
+
+    def get(self, job_id: str) -> JobRow:
+        """Raises KeyError for a job the table does not know."""
+        row = self.find(job_id)
+        if row is None:
+            raise KeyError(job_id)
+        return row
+
+    def owned(self, job_id: str, execution: str) -> JobRow:
+        """Raises NotOwnerError unless `execution` owns the job."""
+        row = self.find(job_id)
+        if row is None or row.execution != execution:
+            raise NotOwnerError(f"execution {execution} does not own job {job_id}")
+        return row
+
+    def job_of(self, execution: str) -> str | None:
+        """The id of the job that the execution owns or once owned; None if it never owned one."""
+        answer = self.client.get_item(TableName=self.name, Key=execution_key(execution), ConsistentRead=True)
+        return str(answer["Item"]["job_id"]["S"]) if "Item" in answer else None
+
+    def change_state(self, job: JobRow, after: JobState, **facts: Any) -> JobRow:
+        """Moves the job on, with `facts` (attributes of the row) written at the same moment. For a job that is
+        already `after` only the facts are. Raises IllegalTransitionError, and NotOwnerError if the row is no longer
+        as `job` says it is."""
+        if job.state is after:
+            return self._update(job, facts) if facts else job
+        check_job_transition(job.state, after)
+        stamp = iso(self.now())
+        changes = {**facts, "state": after, "previous": job.state, "updated_at": stamp}
+        if after in JOB_ENDS:
+            changes["ended_at"] = stamp
+        return self._update(job, changes)
+
+    def mark_announced(self, job: JobRow) -> JobRow:
+        """Notes that the event bus knows the job's state."""
+        return self._update(job, {"announced": job.state})
+
+    def request_cancel(self, job_id: str) -> None:
+        """Asks the functions that work on the job to return at once. Raises KeyError for an unknown job."""
+        try:
+            self.client.update_item(
+                TableName=self.name,
+                Key=job_key(job_id),
+                UpdateExpression="SET cancel_requested = :yes",
+                ConditionExpression="attribute_exists(pk)",
+                ExpressionAttributeValues={":yes": {"BOOL": True}},
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            raise KeyError(job_id) from None
+
+    def _first_row(self, **facts: Any) -> dict[str, Any]:
+        stamp = iso(self.now())
+        return {
+            **facts,
+            "state": JobState.REQUESTED,
+            "created_at": stamp,
+            "updated_at": stamp,
+            "expires_at": int(self.now()) + KEEP_SECONDS,
+        }
+
+    def _put_run(self, job_id: str, row: Mapping[str, Any], before: JobRow | None) -> bool:
+        """Puts the row unless the job is no longer as `before` says; tells whether it did."""
+        put: dict[str, Any] = {"TableName": self.name, "Item": job_key(job_id) | to_attributes(row)}
+        if before is None:
+            put["ConditionExpression"] = "attribute_not_exists(pk)"
+        else:
+            put["ConditionExpression"] = "#run = :run AND #state = :state"
+            put["ExpressionAttributeNames"] = {"#run": "run", "#state": "state"}
+            put["ExpressionAttributeValues"] = to_attributes({":run": before.run, ":state": before.state})
+        owner = to_attributes({"job_id": job_id, "expires_at": row["expires_at"]})
+        link = {"TableName": self.name, "Item": execution_key(row["execution"]) | owner}
+        try:
+            self.client.transact_write_items(TransactItems=[{"Put": put}, {"Put": link}])
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            return False
+        return True
+
+    def _update(self, job: JobRow, changes: Mapping[str, Any]) -> JobRow:
+        names = {f"#{name}": name for name in changes} | {"#owner": "execution", "#state": "state"}
+        values = {f":{name}": to_attribute(value) for name, value in changes.items()}
+        try:
+            answer = self.client.update_item(
+                TableName=self.name,
+                Key=job_key(job.job_id),
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                ConditionExpression="#owner = :its_owner AND #state = :its_state",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues=values
+                | to_attributes({":its_owner": job.execution, ":its_state": job.state}),
+                ReturnValues="ALL_NEW",
+            )
+        except self.client.exceptions.ConditionalCheckFailedException as error:
+            raise NotOwnerError(f"job {job.job_id} was taken over or moved on by another invocation") from error
+        return JobRow.from_attributes(answer["Attributes"])

@@ -1,0 +1,74 @@
+"""How many of a job's files ended how, and what that makes of the job.
+
+Knows the arithmetic of a job's end. Refuses to know where counters are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+from sluiceway.jobs.files import FileResult
+from sluiceway.jobs.states import FILE_ENDS, FileState, JobState
+
+COUNTED = {state: state.value.lower() for state in FILE_ENDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Files by their end, and `bytes` moved into S3: only stored files count theirs."""
+
+    stored: int = 0
+    skipped: int = 0
+    rejected: int = 0
+    failed: int = 0
+    cancelled: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{name: mine[name] + theirs[name] for name in mine})
+
+    @property
+    def landed(self) -> int:
+        return self.stored + self.skipped
+
+    @property
+    def not_landed(self) -> int:
+        return self.rejected + self.failed + self.cancelled
+
+    @property
+    def files(self) -> dict[str, int]:
+        """The counters without the bytes, as events, summary and CompleteJob's answer carry them."""
+        return {COUNTED[state]: getattr(self, COUNTED[state]) for state in FileState if state in FILE_ENDS}
+
+    @classmethod
+    def of(cls, results: Iterable[FileResult]) -> Counts:
+        """Counts results that are ends; any other state raises KeyError, for it has no counter."""
+        total = cls()
+        for result in results:
+            stored_bytes = result.bytes if result.state is FileState.STORED else 0
+            total += cls(**{COUNTED[result.state]: 1, "bytes": stored_bytes})
+        return total
+
+
+def too_many_failed(counts: Counts, files_total: int, failed_files_percent: float) -> bool:
+    """Whether the files that failed or were rejected are past the limit. Cancelled ones are the consequence of a
+    limit, never its cause."""
+    return (counts.rejected + counts.failed) * 100 > failed_files_percent * files_total
+
+
+def verdict(
+    counts: Counts, files_total: int, failed_files_percent: float, *, cancelled: bool = False, error: bool = False
+) -> JobState:
+    """The end of a job. `cancelled`: somebody stopped it. `error`: it broke outside its files, as an export API
+    that failed or a manifest that could not be read."""
+    if cancelled:
+        return JobState.CANCELLED
+    if error:
+        return JobState.FAILED
+    if counts.landed == files_total:
+        return JobState.COMPLETED
+    if counts.landed == 0 or too_many_failed(counts, files_total, failed_files_percent):
+        return JobState.FAILED
+    return JobState.COMPLETED_WITH_FAILURES

@@ -1,0 +1,184 @@
+"""One entry of a list of files, as users and manifests write it, and the task it becomes.
+
+Knows the rules for URLs, keys, sizes and digests. Refuses to know where the list came from: `Entry.where` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from sluiceway.errors import DuplicateTargetError, FieldError, InvalidJobError
+from sluiceway.jobs.files import FileTask
+from sluiceway.redact import redact_url
+from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of, path_of
+from sluiceway.transfer.digest import ALGORITHMS, normalise
+
+# S3 User Guide, "Creating object key names": at most 1,024 bytes of UTF-8.
+MAX_KEY_BYTES = 1024
+# S3 User Guide, "General purpose bucket naming rules", without the rarities.
+BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry not yet checked. `raw` is a mapping, a URL alone, or a FileEntry; `where` is its place, as
+    `source.files[3]` or `list.csv line 4`; `mistake` is set instead of `raw` where the place could not be read."""
+
+    raw: Any
+    where: str
+    mistake: FieldError | None = None
+
+
+class FileEntry(BaseModel):
+    """A file as a user lists it. `size` is in bytes; digests are hex or base64; `headers_secret` names a secret that
+    holds the headers to ask for the file with."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    url: str
+    key: str | None = None
+    bucket: str | None = None
+    size: Annotated[int, Field(ge=0)] | None = None
+    md5: str | None = None
+    sha1: str | None = None
+    sha256: str | None = None
+    sha512: str | None = None
+    crc32: str | None = None
+    crc32c: str | None = None
+    crc64nvme: str | None = None
+    headers_secret: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _url_alone(cls, raw: Any) -> Any:
+        return {"url": raw} if isinstance(raw, str) else raw
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        return check_url(url)
+
+    @field_validator("bucket")
+    @classmethod
+    def _check_bucket(cls, bucket: str | None) -> str | None:
+        return bucket if bucket is None else check_bucket(bucket)
+
+    @field_validator(*ALGORITHMS)
+    @classmethod
+    def _check_digest(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is None:
+            return None
+        try:
+            return normalise(str(info.field_name), value)
+        except ValueError:
+            raise expected(f"hex or base64 of {ALGORITHMS[str(info.field_name)]} bytes") from None
+
+    @property
+    def digests(self) -> dict[str, str]:
+        stated = {name: getattr(self, name) for name in ALGORITHMS}
+        return {name: value for name, value in stated.items() if value is not None}
+
+
+def check_url(url: str) -> str:
+    """Raises the expectation that `url` fails. Whether its host may be asked is the URL policy's to say."""
+    if not url.isprintable() or " " in url:
+        raise expected("a URL without spaces and control characters")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
+        raise expected("a URL like https://host/path")
+    return url
+
+
+def check_bucket(bucket: str) -> str:
+    if not BUCKET.fullmatch(bucket) or ".." in bucket:
+        raise expected("the name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.'")
+    return bucket
+
+
+def key_of_url(url: str) -> str:
+    """The decoded path without its leading slash. Raises the expectation it fails."""
+    try:
+        return unquote(urlsplit(url).path, errors="strict").removeprefix("/")
+    except UnicodeDecodeError:
+        raise expected("a key, for the URL's path is not UTF-8") from None
+
+
+def check_key(key: str) -> str:
+    """A key that is a safe relative path as well as a name in S3. Raises the expectation it fails."""
+    segments = key.split("/")
+    if not key:
+        raise expected("a key that is not empty")
+    if "." in segments or ".." in segments:
+        raise expected("a key without '.' and '..' segments")
+    if "" in segments:
+        raise expected("a key without empty segments: no leading, trailing or double slash")
+    if any(unicodedata.category(char) in ("Cc", "Cs") for char in key):
+        raise expected("a key without control characters")
+    if len(key.encode()) > MAX_KEY_BYTES:
+        raise expected(f"a key of at most {MAX_KEY_BYTES} bytes, the prefix included")
+    return key
+
+
+def to_task(entry: Entry, *, n: int, bucket: str, prefix: str) -> FileTask:
+    """The task of an entry; `bucket` is where files go that name none, `prefix` leads every key. Raises
+    InvalidJobError with the mistakes of this entry."""
+    if entry.mistake is not None:
+        raise InvalidJobError([entry.mistake])
+    try:
+        file = FileEntry.model_validate(entry.raw)
+    except ValidationError as error:
+        raise InvalidJobError(mistakes_of(error, entry.where)) from None
+    try:
+        key = check_key(prefix + (key_of_url(file.url) if file.key is None else file.key))
+    except PydanticCustomError as error:
+        shown = "nothing" if file.key is None else found(file.key)
+        raise InvalidJobError([FieldError(path_of(("key",), entry.where), shown, error.message())]) from None
+    return FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, n)
+
+
+def read_tasks(entries: Iterable[Entry], *, bucket: str, prefix: str = "") -> Iterator[FileTask]:
+    """The tasks of a list, one at a time. Past the first mistake no more tasks come; the mistakes of the whole list
+    (the first hundred) are gathered and raised as one InvalidJobError."""
+    mistakes: list[FieldError] = []
+    for n, entry in enumerate(entries):
+        try:
+            task = to_task(entry, n=n, bucket=bucket, prefix=prefix)
+        except InvalidJobError as error:
+            mistakes += error.mistakes
+            if len(mistakes) >= MAX_MISTAKES:
+                break
+            continue
+        if not mistakes:
+            yield task
+    if mistakes:
+        raise InvalidJobError(mistakes[:MAX_MISTAKES])
+
+
+def refuse_duplicates(tasks: Iterable[FileTask], again: Callable[[], Iterable[FileTask]]) -> Iterator[FileTask]:
+    """Passes tasks on. Raises DuplicateTargetError, with both URLs redacted, at the second that has a target already
+    taken. Keeps 16 bytes a task and no URL; `again` reads the list anew to find the first."""
+    seen: dict[bytes, int] = {}
+    for task in tasks:
+        # An empty segment or NUL cannot be in either part, so the pair has one spelling.
+        target = hashlib.sha256(f"{task.bucket}\0{task.key}".encode()).digest()[:16]
+        first = seen.setdefault(target, task.n)
+        if first != task.n:
+            earlier = next((each for each in again() if each.n == first), None)
+            other = redact_url(earlier.url) if earlier else f"file {first}"
+            raise DuplicateTargetError(
+                f"two files would land at s3://{task.bucket}/{task.key}: {other} and {redact_url(task.url)}"
+            )
+        yield task

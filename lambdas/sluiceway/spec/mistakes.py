@@ -1,0 +1,122 @@
+"""Turns what Pydantic found wrong into mistakes a user can mend: where, what was found, what was expected.
+
+Knows which values may be shown: a mistake ends up in logs and on screens, so no link, header or body does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from sluiceway.errors import FieldError
+from sluiceway.redact import REDACTED, redact_text
+
+# Where everything is wrong, the first hundred say enough; the text also has to fit an error of Step Functions.
+MAX_MISTAKES = 100
+SHOWN_CHARS = 80
+# Fields whose values are secrets or may hold one.
+SECRET_FIELDS = frozenset({"headers", "body", "json", "task_token"})
+
+_EXPECTED = {
+    "extra_forbidden": "no such field",
+    "missing": "a value",
+    "string_type": "a string",
+    "string_too_short": "a longer string",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "model_type": "an object",
+    "model_attributes_type": "an object",
+    "none_required": "null",
+}
+
+
+def expected(text: str) -> PydanticCustomError:
+    """The error a validator raises: `text` says what was expected, as `a whole number from 1 to 100`. It must not
+    quote the value."""
+    return PydanticCustomError("expected", "{text}", {"text": text})
+
+
+def mistakes_of(error: ValidationError, where: str = "") -> list[FieldError]:
+    """`where` leads the path of each mistake, as `source.files[3]` or `list.csv line 4`."""
+    return [_mistake(details, where) for details in error.errors(include_url=False)[:MAX_MISTAKES]]
+
+
+def path_of(location: Iterable[int | str], where: str = "") -> str:
+    """`("source", "files", 3, "url")` -> `source.files[3].url`; behind a line number, `list.csv line 4, url`."""
+    path = where
+    for step in location:
+        dot = ", " if path == where and where[-1:].isdigit() else "."
+        path += f"[{step}]" if isinstance(step, int) else f"{dot}{step}" if path else str(step)
+    return path
+
+
+def found(value: Any, *, secret: bool = False) -> str:
+    """The value as a mistake may show it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return str(value)
+        case dict():
+            return "an object"
+        case list() | tuple():
+            return "a list"
+        case str() if secret:
+            return REDACTED
+        case str():
+            return _shown(value)
+    return type(value).__name__
+
+
+def _shown(text: str) -> str:
+    # A link that is too broken to be seen as one still carries its signature after the question mark.
+    text = redact_text(text) if "://" in text else text.partition("?")[0].rpartition("@")[2]
+    return repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
+
+
+def _mistake(details: ErrorDetails, where: str) -> FieldError:
+    location = details["loc"]
+    kind = details["type"]
+    # A tagged union puts the tag of the chosen member into the location; users did not write it there.
+    if location[:1] == ("source",) and len(location) > 1 and location[1] in ("urls", "manifest", "http"):
+        location = (location[0], *location[2:])
+    secret = not SECRET_FIELDS.isdisjoint(str(step) for step in location)
+    shown = "nothing" if kind in ("missing", "union_tag_not_found") else found(details["input"], secret=secret)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        location, shown = (*location, "type"), _tag(details["input"])
+    if kind == "extra_forbidden":
+        # The name itself was the mistake: what stands behind it does not matter.
+        shown = f"the field {location[-1]!r}"[:SHOWN_CHARS]
+    return FieldError(path_of(location, where) or "job", shown, _expectation(details))
+
+
+def _tag(value: Any) -> str:
+    return found(value["type"]) if isinstance(value, dict) and "type" in value else "nothing"
+
+
+def _expectation(details: ErrorDetails) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    match kind:
+        case "literal_error":
+            return str(context["expected"]).replace("'", "")
+        case "union_tag_invalid" | "union_tag_not_found":
+            return "urls, manifest or http"
+        case "greater_than_equal":
+            return f"at least {context['ge']}"
+        case "less_than_equal":
+            return f"at most {context['le']}"
+        case "greater_than":
+            return f"more than {context['gt']}"
+        case "too_long" | "string_too_long":
+            return f"at most {context['max_length']}" + (" characters" if kind == "string_too_long" else " items")
+        case "too_short":
+            return f"at least {context['min_length']} items"
+    return _EXPECTED.get(kind, details["msg"])

@@ -1,0 +1,66 @@
+"""Puts together, once a process, what the functions work with.
+
+Knows which adapter is made from which setting. Nothing is made before it is first used, so each function pays only
+for what it needs.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+
+from sluiceway.aws import clients
+from sluiceway.aws.events import EventBus
+from sluiceway.aws.file_table import FileTable
+from sluiceway.aws.secrets import Secrets
+from sluiceway.aws.table import JobTable
+from sluiceway.config import Config
+from sluiceway.source.client import Client
+from sluiceway.source.policy import UrlPolicy
+
+if TYPE_CHECKING:
+    from sluiceway.aws.tasks import TaskTokens
+
+
+class Services:
+    """What a use case is given. Tests make one from a Config of their own."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+
+    @cached_property
+    def jobs(self) -> JobTable:
+        return JobTable(clients.dynamodb(), self.config.jobs_table)
+
+    @cached_property
+    def files(self) -> FileTable:
+        return FileTable(clients.dynamodb(), self.config.jobs_table)
+
+    @cached_property
+    def s3(self) -> Any:
+        return clients.s3()
+
+    @cached_property
+    def bus(self) -> EventBus:
+        return EventBus(clients.events(), self.config.event_bus)
+
+    @cached_property
+    def secrets(self) -> Secrets:
+        return Secrets(clients.secretsmanager(), self.config.secret_prefix)
+
+    @cached_property
+    def tokens(self) -> TaskTokens:
+        from sluiceway.aws.tasks import TaskTokens
+
+        return TaskTokens(clients.stepfunctions())
+
+    @cached_property
+    def source(self) -> Client:
+        return Client(UrlPolicy(self.config.allowed_sources))
+
+
+@cache
+def services() -> Services:
+    """From the environment of this function."""
+    return Services(Config.from_env(os.environ))

@@ -1,0 +1,16 @@
+"""StartExport: takes the job for this execution and starts its export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluiceway.starting import start_export
+from sluiceway.telemetry import logger
+from sluiceway.wiring import services
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    answer = start_export(services(), event["input"], event["execution"], event["execution_name"])
+    logger.info("export started", **answer)
+    return answer
