@@ -18,6 +18,7 @@ from sluiceway.source.connections import CONNECTIONS_PER_HOST, pool_manager
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
+from sluiceway.source.stall import WINDOW_SECONDS
 from sluiceway.source.translate import source_errors
 
 MIB = 1024**2
@@ -44,7 +45,8 @@ class Reply:
 
 
 class Client:
-    """Shared by all threads of a process; `close` ends its connections."""
+    """Shared by all threads of a process; `close` ends its connections. `stall_seconds` is the window within which a
+    slice of a body, the head of a reply or a TLS handshake must have come."""
 
     def __init__(
         self,
@@ -55,9 +57,13 @@ class Client:
         budget: RetryBudget | None = None,
         connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
         read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+        stall_seconds: float = WINDOW_SECONDS,
     ) -> None:
         self._policy = policy
-        self._pools = pool_manager(policy, connections_per_host=connections_per_host, ca_bundle=ca_bundle)
+        self._pools = pool_manager(
+            policy, connections_per_host=connections_per_host, ca_bundle=ca_bundle, stall_seconds=stall_seconds
+        )
+        self.stall_seconds = stall_seconds
         self._timeout = urllib3.Timeout(connect=connect_timeout_seconds, read=read_timeout_seconds)
         self.budget = budget or RetryBudget()
 
@@ -135,7 +141,7 @@ class Client:
     @staticmethod
     def _target(response: urllib3.BaseHTTPResponse, url: str) -> str:
         location = response.headers.get("location")
-        response.close()
+        _give_back(response)
         if not location:
             raise SourceProtocolError(f"{redact_url(url)}: status {response.status} without a Location")
         try:
@@ -146,7 +152,7 @@ class Client:
 
 def _give_back(response: urllib3.BaseHTTPResponse) -> None:
     """Returns the connection to its pool when the body was read whole, else closes it."""
-    if response.length_remaining == 0:
+    if response.length_remaining == 0 and response.connection is not None:
         response.release_conn()
     else:
         response.close()

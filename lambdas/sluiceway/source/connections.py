@@ -1,24 +1,45 @@
 """urllib3's connections and pools, made to obey the URL policy and to be measured.
 
 Knows how a connection is opened: to an address that the policy checked in that very moment. TLS still verifies the
-name. Pools keep at most 10 connections a host, drop those idle for 30 s, and count how often a request waited.
+name. Handshakes and headers that trickle are cut. Pools keep at most 10 connections a host, drop those idle for 30 s,
+and count how often a request waited.
 """
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
+from sluiceway.errors import SourceUnreachableError
 from sluiceway.source.policy import UrlPolicy
+from sluiceway.source.stall import WINDOW_SECONDS, Watch, stalls
 
 CONNECTIONS_PER_HOST = 10
 # Shorter than the 60 s after which common servers and balancers close an idle connection without a word.
 KEEP_ALIVE_SECONDS = 30.0
+
+
+class _NoQueries(logging.Filter):
+    """urllib3 logs each request's path with its query, which holds the signature of a signed link."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                arg.partition("?")[0] if isinstance(arg, str) and "?" in arg else arg for arg in record.args
+            )
+        return True
+
+
+for _name in ("urllib3.connectionpool", "urllib3.connection"):
+    logging.getLogger(_name).addFilter(_NoQueries())
 
 
 def _connect(connection: Any, policy: UrlPolicy) -> socket.socket:
@@ -40,22 +61,71 @@ def _connect(connection: Any, policy: UrlPolicy) -> socket.socket:
     raise NewConnectionError(connection, f"cannot connect: {last}") from last
 
 
-def pool_manager(policy: UrlPolicy, *, connections_per_host: int, ca_bundle: str | None) -> PolicyPoolManager:
-    """A urllib3 PoolManager whose every connection goes where `policy` allows."""
+@contextmanager
+def _in_time(connection: Any, sock: socket.socket | None, seconds: float, what: str) -> Iterator[Watch]:
+    """Cuts the socket when the block takes longer than `seconds`. Raises SourceUnreachableError then."""
+    watch = stalls.watch(sock, seconds)
+    watch.reading()
+    try:
+        yield watch
+    except Exception as error:
+        if watch.stalled:
+            raise SourceUnreachableError(f"host {connection.host}: {what} took longer than {seconds:g} s") from error
+        raise
+    finally:
+        watch.end()
 
-    class Http(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, policy)
 
-    class Https(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, policy)
+class _Http(HTTPConnection):
+    policy: UrlPolicy
+    stall_seconds: float
+
+    def _new_conn(self) -> socket.socket:
+        return _connect(self, self.policy)
+
+    def getresponse(self) -> Any:
+        sock = self.sock
+        with _in_time(self, sock, self.stall_seconds, "the head of the reply"):
+            response: Any = super().getresponse()
+        # http.client lets go of the socket of a connection that will close; the watch over the body needs it.
+        response.watched_sock = sock
+        return response
+
+
+class _Https(_Http, HTTPSConnection):
+    _handshake: Watch
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        # TLS takes the descriptor away from `sock` before it shakes hands: the watch holds a second one.
+        self._handshake.sock = sock.dup()
+        return sock
+
+    def connect(self) -> None:
+        with _in_time(self, None, self.stall_seconds, "connecting with TLS") as self._handshake:
+            try:
+                super().connect()
+            finally:
+                if self._handshake.sock is not None:
+                    self._handshake.sock.close()
+
+
+def pool_manager(
+    policy: UrlPolicy,
+    *,
+    connections_per_host: int,
+    ca_bundle: str | None,
+    stall_seconds: float = WINDOW_SECONDS,
+) -> PolicyPoolManager:
+    """A urllib3 PoolManager whose every connection goes where `policy` allows. A TLS handshake and the head of a reply
+    may each take `stall_seconds`."""
+    ours: dict[str, Any] = {"policy": policy, "stall_seconds": stall_seconds}
 
     class HttpPool(_MeasuredPool, urllib3.HTTPConnectionPool):
-        ConnectionCls = Http
+        ConnectionCls: Any = type("PolicedHttp", (_Http,), ours)
 
     class HttpsPool(_MeasuredPool, urllib3.HTTPSConnectionPool):
-        ConnectionCls = Https
+        ConnectionCls: Any = type("PolicedHttps", (_Https,), ours)
 
     manager = PolicyPoolManager(
         maxsize=connections_per_host, block=True, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=ca_bundle
@@ -69,7 +139,7 @@ class PolicyPoolManager(urllib3.PoolManager):
 
     @property
     def waits(self) -> int:
-        # The container's own lock-free view would skip pools that are being evicted; a count may miss those.
+        # Of pools still alive: those of hosts pushed out by newer ones are no longer counted.
         return sum(getattr(self.pools.get(key), "waits", 0) for key in self.pools.keys())  # noqa: SIM118
 
 

@@ -8,8 +8,8 @@ body that is not the one begun is never continued.
 from __future__ import annotations
 
 import io
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,10 @@ from sluiceway.errors import (
     SourceUnreachableError,
 )
 from sluiceway.redact import redact_url
+from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
 from sluiceway.source.retry import RETRYABLE_STATUSES
 from sluiceway.source.stall import Watch, stalls
+from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ KIB = 1024
 # Small reads first, doubled while the source is quick: a slow source still shows its progress in time.
 FIRST_READ_BYTES = 64 * KIB
 LARGEST_READ_BYTES = 1024 * KIB
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# A condition holds for the first request; the rest of a body is asked for under If-Range alone.
+CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,19 @@ class Begun:
 
 class Download(io.RawIOBase):
     """An open body. `length` is its announced length in bytes or None; `headers` are those of the first response;
-    `resumes` counts reopened connections. Raises SourceError from `readinto`."""
+    `resumes` counts the requests sent after the first one. Raises SourceError, also from `readinto`."""
 
     def __init__(self, client: Client, url: str, headers: Mapping[str, str], begun: Begun | None = None) -> None:
         super().__init__()
         self._client, self._url, self._shown = client, url, redact_url(url)
-        self._asked = {"Accept-Encoding": "identity", **headers}
+        self._asked = {"Accept-Encoding": "identity", "Want-Repr-Digest": WANT_REPR_DIGEST, **headers}
         self._response: urllib3.BaseHTTPResponse | None = None
         self._watch: Watch | None = None
         self._offset = 0
+        # Where the piece that a 206 carries ends, when that is before the end of the body.
+        self._until: int | None = None
         self._failures = 0
+        self._failed_at = 0
         self._read_bytes = FIRST_READ_BYTES
         self.resumes = 0
         self._end: int | None = None
@@ -71,12 +77,13 @@ class Download(io.RawIOBase):
             self._begin()
 
     def _begin(self) -> None:
-        response = self._reopen(self._asked)
+        response = self._send(self._asked)
         if response.status != 200:
             raise self._refused(response)
         self.headers = response.headers
-        self.length = self._end = _length_of(response, self._shown)
-        self.validator = _strong_validator(response.headers)
+        with _closing_on_error(response):
+            self.length = self._end = announced_length(response.headers, self._shown)
+        self.validator = strong_validator(response.headers)
         self._ranges = response.headers.get("accept-ranges", "").lower() != "none"
         self._attach(response)
 
@@ -86,14 +93,14 @@ class Download(io.RawIOBase):
         self._offset, self.validator, self.length = begun.offset, begun.validator, begun.length
         self._end = begun.end if begun.end is not None else begun.length
         self._ranges = True
-        response = self._reopen(self._rest_headers())
-        self._check_continues(response)
-        self.headers = response.headers
-        self._attach(response)
+        self.headers = self._open_rest().headers
 
     def _rest_headers(self) -> dict[str, str]:
+        asked = {name: value for name, value in self._asked.items() if name.lower() not in CONDITIONS}
+        if not self._is_partial:
+            return asked
         last = "" if self._end is None or self._end == self.length else self._end - 1
-        return {**self._asked, "Range": f"bytes={self._offset}-{last}", "If-Range": self.validator or ""}
+        return {**asked, "Range": f"bytes={self._offset}-{last}", "If-Range": self.validator or ""}
 
     @property
     def _is_partial(self) -> bool:
@@ -127,6 +134,13 @@ class Download(io.RawIOBase):
             self._release_whole()
             return 0
         want = view[: self._read_bytes]
+        if self._until is not None:
+            want = want[: self._until - self._offset]
+            if not len(want):
+                # The server sends a body in smaller pieces than asked for; that is its right.
+                self._detach()
+                self._open_rest()
+                return self._read(view)
         if self._watch is not None:
             self._watch.reading()
         try:
@@ -137,7 +151,6 @@ class Download(io.RawIOBase):
             self._check_end()
             return 0
         self._offset += got
-        self._failures = 0
         self._pace()
         return got
 
@@ -164,72 +177,64 @@ class Download(io.RawIOBase):
         """Opens the rest of the body. Raises SourceRestartError when that cannot be, `error` when tries run out."""
         self._detach()
         self._read_bytes = FIRST_READ_BYTES
-        self._failures += 1
-        if self._failures > self._client.budget.attempts:
-            raise error
+        if self._offset - self._failed_at >= self._client.budget.progress_bytes:
+            self._failures = 0
+        self._failed_at = self._offset
         if self._is_partial and not self.resumable:
             raise SourceRestartError(f"{error}; it cannot be resumed: no strong validator or no ranges") from error
-        self._client.budget.pause(self._failures)
-        self.resumes += 1
-        headers = self._rest_headers() if self._is_partial else dict(self._asked)
+        self._count_failure(error)
         try:
-            response = self._reopen(headers)
-            self._check_continues(response)
-        except SourceStatusError:
-            raise
-        except SourceRestartError:
+            self._open_rest()
+        except (SourceStatusError, SourceRestartError):
             raise
         except SourceError as again:
             self._resume(again)
-            return
+
+    def _count_failure(self, error: SourceError, retry_after: str | None = None) -> None:
+        """Waits before the next try. Raises `error` when none is left."""
+        self._failures += 1
+        if self._failures > self._client.budget.attempts:
+            error.add_note(f"tried {self._failures} times without progress")
+            raise error
+        self.resumes += 1
+        self._client.budget.pause(self._failures, retry_after)
+
+    def _open_rest(self) -> urllib3.BaseHTTPResponse:
+        response = self._send(self._rest_headers())
+        with _closing_on_error(response):
+            self._check_continues(response)
         self._attach(response)
+        return response
 
     def _check_continues(self, response: urllib3.BaseHTTPResponse) -> None:
         """Raises SourceRestartError unless `response` is the rest of the body begun."""
-        if response.status == 200 and not self._is_partial:
-            same = _strong_validator(response.headers) == self.validator and _length_of(response, "") == self.length
-            if not same:
-                response.close()
-                raise SourceRestartError(f"{self._shown}: the file changed between two attempts")
-            return
-        if response.status in {200, 412, 416}:
-            response.close()
-            same = response.status == 200 and _strong_validator(response.headers) == self.validator
+        headers, status = response.headers, response.status
+        self._until = None
+        if status == 200 and not self._is_partial:
+            check_unchanged(headers, self.validator, self.length, self._shown)
+        elif status in {200, 412, 416}:
+            same = status == 200 and strong_validator(headers) == self.validator
             kind, why = (RangesRefusedError, "ranges are refused") if same else (SourceRestartError, "the file changed")
             raise kind(f"{self._shown}: {why}; it cannot go on at byte {self._offset}")
-        if response.status != 206:
+        elif status == 206:
+            end = check_rest(headers, self.validator, self._offset, self._end, self.length, self._shown)
+            self._until = end if end != self._end else None
+        else:
             raise self._refused(response)
-        match = CONTENT_RANGE.fullmatch(response.headers.get("content-range", ""))
-        whole = (
-            match is not None
-            and int(match[1]) == self._offset
-            and int(match[2]) + 1 == (self._end or int(match[2]) + 1)
-        )
-        if not whole or (self.length is not None and match is not None and match[3] not in {"*", str(self.length)}):
-            response.close()
-            raise SourceProtocolError(
-                f"{self._shown}: asked for bytes from {self._offset} of {self.length}, "
-                f"the server answered Content-Range {response.headers.get('content-range')!r}"
-            )
 
-    def _reopen(self, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
+    def _send(self, headers: Mapping[str, str]) -> urllib3.BaseHTTPResponse:
         """Sends the GET until the server answers with a status that trying again would not change."""
         while True:
             try:
                 response = self._client.request("GET", self._url, headers)
+            except SourceProtocolError:
+                raise
             except SourceError as error:
-                self._failures += 1
-                if isinstance(error, SourceProtocolError) or self._failures > self._client.budget.attempts:
-                    raise
-                self._client.budget.pause(self._failures)
+                self._count_failure(error)
                 continue
             if response.status not in RETRYABLE_STATUSES:
                 return response
-            self._failures += 1
-            if self._failures > self._client.budget.attempts:
-                return response
-            response.close()
-            self._client.budget.pause(self._failures, response.headers.get("retry-after"))
+            self._count_failure(self._refused(response), response.headers.get("retry-after"))
 
     def _refused(self, response: urllib3.BaseHTTPResponse) -> SourceStatusError:
         response.close()
@@ -257,21 +262,10 @@ class Download(io.RawIOBase):
         self._watch = self._response = None
 
 
-def _length_of(response: urllib3.BaseHTTPResponse, shown: str) -> int | None:
-    """The body's length from Content-Length; None when absent or overruled by chunked framing (RFC 9112, 6.3)."""
-    text = response.headers.get("content-length")
-    if text is None or "chunked" in response.headers.get("transfer-encoding", "").lower():
-        return None
-    values = {value.strip() for value in text.split(",")}
-    if len(values) != 1 or not (value := values.pop()).isdigit():
+@contextmanager
+def _closing_on_error(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
         response.close()
-        raise SourceProtocolError(f"{shown}: Content-Length is {text!r}")
-    return int(value)
-
-
-def _strong_validator(headers: Mapping[str, str]) -> str | None:
-    """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else Last-Modified."""
-    etag = headers.get("etag", "")
-    if etag.startswith('"'):
-        return etag
-    return headers.get("last-modified")
+        raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,13 +22,26 @@ from sluiceway.redact import redact_url
 MAX_URL_CHARS = 8192
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
-# Cloud metadata services; never a source, not even when allowed by name.
+# Cloud metadata services; never a source, not even when allowed by name. EC2 and most others, ECS, EKS (IPv4 and
+# IPv6), EC2 over IPv6, Google Cloud over IPv6, Alibaba Cloud, Azure's wire server, Oracle Cloud's classic service.
 METADATA_ADDRESSES = frozenset(
-    ipaddress.ip_address(text) for text in ("169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254")
-)
+    ipaddress.ip_address(text)
+    for text in (
+        "169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::23", "fd00:ec2::254", "fd20:ce::254",
+        "100.100.100.200", "168.63.129.16", "192.0.0.192",
+    )
+)  # fmt: skip
 
 # RFC 6052: the well-known prefix in which a NAT64 gateway embeds an IPv4 address in the last 32 bits.
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# RFC 4291, 2.4, and IANA: the only block of IPv6 from which public unicast addresses are given out.
+GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+# RFC 4291, 2.5.5.1: the deprecated form ::a.b.c.d.
+COMPATIBLE = ipaddress.ip_network("::/96")
+
+# Letters, digits, dots, hyphens, underscores (some CDNs have them); or the hex of an IPv6 address. Parsers disagree on
+# anything else (percent escapes, zone ids, Unicode look-alikes of dots), and a disagreement is a way around the policy.
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str, int], Iterable[str]]
@@ -79,9 +93,13 @@ class UrlPolicy:
             raise PolicyError(f"{shown}: the scheme must be https, found {parts.scheme or 'none'}")
         if not host:
             raise PolicyError(f"{shown}: the URL names no host")
+        if not HOST.fullmatch(host) or port == 0:
+            raise PolicyError(
+                f"{shown}: a host is letters, digits, dots and hyphens (xn-- for others) or an address; a port is not 0"
+            )
         if parts.username is not None or parts.password is not None:
             raise PolicyError(f"{shown}: user-info in a URL is not allowed; use headers_secret or auth")
-        if parts.fragment:
+        if "#" in url:
             raise PolicyError(f"{shown}: a fragment is not allowed, a server never sees it")
         origin = Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
         if self._only and not any(host == name or (name[0] == "." and host.endswith(name)) for name in self._only):
@@ -135,7 +153,7 @@ def _with_embedded(address: Address) -> list[Address]:
     found: list[Address] = [address]
     if isinstance(address, ipaddress.IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-        if address in NAT64:
+        if address in NAT64 or (address in COMPATIBLE and int(address) > 1):
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
         found += [each for each in inner if each is not None]
         if address.ipv4_mapped is not None:
@@ -144,6 +162,9 @@ def _with_embedded(address: Address) -> list[Address]:
 
 
 def _is_public(address: Address) -> bool:
-    if isinstance(address, ipaddress.IPv6Address) and address in NAT64:
-        return True  # judged by the IPv4 address inside it
+    if isinstance(address, ipaddress.IPv6Address):
+        if address in NAT64:
+            return True  # judged by the IPv4 address inside it
+        if address not in GLOBAL_UNICAST:
+            return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)

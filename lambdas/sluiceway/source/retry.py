@@ -12,18 +12,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# RFC 9110: request timeout; RFC 8470: too early; RFC 6585: too many requests; and the server's own failures.
-RETRYABLE_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
+# RFC 9110: request timeout; RFC 8470: too early; RFC 6585: too many requests; and the server's own failures, those of
+# proxies and CDNs (520 to 530) among them.
+RETRYABLE_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
 
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
-    """Seconds; `attempts` is how many tries in a row may bring no byte."""
+    """Seconds; `attempts` is how many tries in a row may fail with fewer than `progress_bytes` moved between two of
+    them: a server that hands out a byte a connection makes no progress."""
 
     attempts: int = 4
     base_seconds: float = 0.5
     cap_seconds: float = 20.0
     retry_after_cap_seconds: float = 120.0
+    progress_bytes: int = 64 * 1024
     sleep: Callable[[float], None] = time.sleep
     jitter: Callable[[], float] = random.random
 

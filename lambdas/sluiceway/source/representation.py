@@ -1,0 +1,83 @@
+"""Which body a reply carries: its length, its validator, and whether a 206 is the rest of the body begun.
+
+Pure: headers in, facts or errors out. Everything here follows RFC 9110.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
+from sluiceway.errors import RangesRefusedError, SourceProtocolError, SourceRestartError
+
+CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+
+
+def announced_length(headers: Mapping[str, str], shown: str) -> int | None:
+    """The body's length in bytes from Content-Length; None when absent or overruled by chunked framing (RFC 9112,
+    6.3). Raises SourceProtocolError when it is no number, or several that differ."""
+    text = headers.get("content-length")
+    if text is None or "chunked" in headers.get("transfer-encoding", "").lower():
+        return None
+    values = {value.strip() for value in text.split(",")}
+    value = values.pop()
+    if values or not (value.isascii() and value.isdigit()):
+        raise SourceProtocolError(f"{shown}: Content-Length is {text!r}")
+    return int(value)
+
+
+def strong_validator(headers: Mapping[str, str]) -> str | None:
+    """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else a Last-Modified that is a strong one, else None.
+    A date is strong when the reply was made at least a second later (8.8.2.2): within one second a file may change
+    twice."""
+    etag = headers.get("etag", "")
+    if etag.startswith('"'):
+        return etag
+    modified = headers.get("last-modified")
+    if modified is None or etag:
+        return None
+    try:
+        age = parsedate_to_datetime(headers.get("date", "")) - parsedate_to_datetime(modified)
+    except (TypeError, ValueError):
+        return None
+    return modified if age.total_seconds() >= 1 else None
+
+
+def check_unchanged(headers: Mapping[str, str], validator: str | None, length: int | None, shown: str) -> None:
+    """Compares the reply to a request for the whole body with the first one. Raises SourceRestartError."""
+    found = strong_validator(headers), announced_length(headers, shown)
+    if found != (validator, length):
+        raise SourceRestartError(
+            f"{shown}: the file changed: it was {validator} of {length} bytes, now it is {found[0]} of {found[1]}"
+        )
+
+
+def check_rest(
+    headers: Mapping[str, str], validator: str | None, offset: int, end: int | None, length: int | None, shown: str
+) -> int:
+    """Compares a 206 with what was asked for: the bytes from `offset` to before `end` of the body of `length` bytes
+    (None: unknown) known by `validator`. Returns where the piece ends, exclusive; a server may send less than asked
+    for. Raises SourceRestartError when it is a piece of another body, RangesRefusedError when it is another piece."""
+    _check_same(headers, validator, shown)
+    text = headers.get("content-range", "")
+    match = CONTENT_RANGE.fullmatch(text.strip())
+    first, stop = (int(match[1]), int(match[2]) + 1) if match else (-1, -1)
+    total = None if match is None or match[3] == "*" else int(match[3])
+    bound = end if end is not None else total
+    piece = announced_length(headers, shown)
+    fits = first == offset < stop and (bound is None or stop <= bound) and piece in (None, stop - first)
+    if not fits or (length is not None and total not in (None, length)):
+        raise RangesRefusedError(
+            f"{shown}: asked for the bytes {offset} to {end} of {length}, the server sent Content-Range {text!r} "
+            f"and Content-Length {headers.get('content-length')}"
+        )
+    return stop
+
+
+def _check_same(headers: Mapping[str, str], validator: str | None, shown: str) -> None:
+    name = "etag" if (validator or "").startswith('"') else "last-modified"
+    found = headers.get(name)
+    # RFC 9110, 15.3.7: a 206 repeats the ETag; one that does not has at least been asked with If-Range.
+    if found is not None and found != validator:
+        raise SourceRestartError(f"{shown}: the file changed: its {name} was {validator}, now it is {found}")
