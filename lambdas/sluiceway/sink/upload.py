@@ -64,7 +64,7 @@ class Upload:
 
     def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
         """Sends part `number` (1 …); any thread, any order. The first part creates the upload."""
-        upload_id = self._begin()
+        upload_id = self.begin()
         reply = self._call(
             "upload_part", UploadId=upload_id, PartNumber=number, Body=PartBody(body), **self._checksum(checksum)
         )
@@ -79,7 +79,7 @@ class Upload:
         kind = {"ChecksumType": "FULL_OBJECT"} if checksum else {}
         return self._commit(
             "complete_multipart_upload",
-            UploadId=self._begin(),
+            UploadId=self.begin(),
             MultipartUpload={"Parts": parts},
             MpuObjectSize=size,
             **kind,
@@ -133,7 +133,8 @@ class Upload:
                 raise
             error.add_note(f"and the abort failed: {failed}")
 
-    def _begin(self) -> str:
+    def begin(self) -> str:
+        """Creates the multipart upload where that has not happened yet; returns its upload id."""
         with self._lock:
             if self.upload_id is None:
                 name = self._target.checksum_name

@@ -7,7 +7,7 @@ size and digests agree with everything stated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -69,8 +69,9 @@ class Paused:
 
 
 class Transfer:
-    """One file from `source` to `sink`. `stop`, where given, is asked at every read whether to pause; `begin` is where
-    an earlier invocation paused, and the source stands at its offset. Raises TooLargeError, IntegrityError, PlanError
+    """One file, or a segment of one, from `source` to `sink`. `algorithms` are the digests taken beside those to be
+    verified. `stop`, where given, is asked at every read whether to pause; `begin` is where an earlier invocation
+    paused, or the segment begins, and the source stands at its offset. Raises TooLargeError, IntegrityError, PlanError
     and whatever the source and the sink raise; then nothing has become visible."""
 
     def __init__(
@@ -86,11 +87,12 @@ class Transfer:
         on_progress: Callable[[int], None] | None = None,
         stop: Callable[[], bool] | None = None,
         begin: Position | None = None,
+        algorithms: Iterable[str] = ("sha256",),
     ) -> None:
         self._source, self._sink, self._plan, self._expectation = source, sink, plan, expectation
         self._max_bytes, self._checksum, self._on_progress, self._stop = max_bytes, checksum, on_progress, stop
         self._begin = begin or Position()
-        self._digester = self._new_digester({"sha256", *expectation.algorithms})
+        self._digester = self._new_digester({*algorithms, *expectation.algorithms})
         self._uploads = Uploaders(self._send, uploaders)
         self._part_checksums: dict[int, tuple[int, int]] = {}
         self._count = self._begin.offset

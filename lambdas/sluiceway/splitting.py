@@ -1,0 +1,207 @@
+"""One large file moved by several functions at once: begun here, its segments moved here, and finished here.
+
+Knows when a file can be split, and how the segments' CRCs become the file's. A split file is verified by CRC alone:
+SHA and MD5 need every byte in order. Refuses to know who calls which step and where sums are kept in between.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from sluiceway.errors import (
+    CannotResumeError,
+    LengthMismatchError,
+    PlanError,
+    SourceChangedError,
+    SourceRestartError,
+    TooLargeError,
+)
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import FileState
+from sluiceway.landing import Options, Tools, target_of
+from sluiceway.sink.upload import Upload
+from sluiceway.source.download import Begun, Download
+from sluiceway.source.probe import probe
+from sluiceway.transfer.checkpoint import Position
+from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
+from sluiceway.transfer.digest import ALGORITHMS
+from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
+from sluiceway.transfer.plan import Limits, Plan, plan_parts
+from sluiceway.transfer.segments import COMBINABLE, SegmentSum, combine, plan_segments
+from sluiceway.transfer.verify import Expectation
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A file being moved in `segments` segments of parts of `part_bytes`. JSON-ready by `asdict`: no URL is in it."""
+
+    upload_id: str
+    attempt: str
+    validator: str
+    length: int
+    part_bytes: int
+    segment_bytes: int
+    segments: int
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Split:
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: int, segment_bytes: int) -> Split | str:
+    """Creates the multipart upload of a file that can be split, or says in words why it cannot be. Raises
+    SluicewayError as a landing would."""
+    checksum = PART_CHECKSUMS[options.part_checksum]
+    single = sorted(set(task.digests) - set(COMBINABLE))
+    if single:
+        return f"its {', '.join(single)} can only be taken over the bytes in order"
+    if checksum is None:
+        return "part_checksum is none"
+    facts = probe(tools.client, task.url, tools.headers)
+    if facts.length is None or facts.validator is None or not facts.ranges:
+        return "its source does not honour ranges, or gives no strong validator"
+    if facts.length <= split_bytes:
+        return f"its {facts.length} bytes are not more than split_bytes ({split_bytes})"
+    if facts.length > options.max_file_bytes:
+        raise TooLargeError(f"the file has {facts.length} bytes; max_file_bytes is {options.max_file_bytes}")
+    if task.size is not None and task.size != facts.length:
+        raise LengthMismatchError(
+            f"expected {task.size} bytes as stated by the caller, the source announces {facts.length}"
+        )
+    plan = plan_parts(
+        facts.length, memory_bytes=options.memory_bytes, uploaders=options.uploaders, part_bytes=options.part_bytes
+    )
+    segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
+    upload = Upload(tools.s3, target_of(task, options, facts.headers, checksum.name))
+    return Split(
+        upload.begin(), upload.attempt, facts.validator, facts.length, plan.part_bytes, segment_bytes, len(segments)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentPaused:
+    """A segment that ran out of time at `position`."""
+
+    position: Position
+
+
+def move_segment(
+    task: FileTask, options: Options, tools: Tools, split: Split, n: int, position: Position | None = None
+) -> SegmentSum | SegmentPaused:
+    """Moves segment `n`, or goes on with it. Raises SluicewayError; the upload is left to whoever owns the file."""
+    segment = plan_segments(split.length, split.part_bytes, segment_bytes=split.segment_bytes)[n]
+    checksum = _checksum(options)
+    upload = Upload(
+        tools.s3, target_of(task, options, {}, checksum.name), upload_id=split.upload_id, attempt=split.attempt
+    )
+    end = segment.offset + segment.length
+    begin = position or Position(segment.first_part, segment.offset)
+    begun = Begun(begin.offset, split.validator, split.length, end)
+    sink = _SegmentSink(upload)
+    # Part numbers of a split file are dealt out beforehand, so a pause never makes a part of its own.
+    whole_parts = Limits(min_part_bytes=split.part_bytes)
+    try:
+        with tools.client.open(task.url, headers=tools.headers, begun=begun) as source:
+            outcome = Transfer(
+                _SegmentSource(source, end),
+                sink,
+                Plan(split.part_bytes, split.part_bytes, 0, whole_parts),
+                Expectation(),
+                uploaders=options.uploaders,
+                max_bytes=split.length,
+                checksum=checksum,
+                on_progress=tools.on_progress,
+                stop=tools.time_left.is_short if tools.time_left else None,
+                begin=begin,
+                algorithms=set(task.digests) | {checksum.name.lower()},
+            ).run()
+    except SourceRestartError as error:
+        raise SourceChangedError(f"{error}; its other segments are of the file as it was") from error
+    if isinstance(outcome, Paused):
+        if position is not None and outcome.position.offset == position.offset:
+            raise CannotResumeError(f"segment {n} moved nothing in an invocation")
+        return SegmentPaused(outcome.position)
+    return _sum(outcome, sink, checksum, segment.length)
+
+
+def finish_split(
+    task: FileTask, options: Options, tools: Tools, split: Split, sums: Sequence[SegmentSum]
+) -> FileResult:
+    """Combines the segments' sums, compares them with what was stated, and completes the object; S3 compares the
+    whole-object checksum. Raises SluicewayError; then the upload is aborted."""
+    checksum = _checksum(options)
+    whole = combine(sums)
+    digests = {name: f"{value:0{2 * ALGORITHMS[name]}x}" for name, value in whole.crcs.items()}
+    expectation = Expectation(task.size, {"caller": task.digests} if task.digests else {})
+    target = target_of(task, options, {}, checksum.name)
+    with Upload(tools.s3, target, upload_id=split.upload_id, attempt=split.attempt) as upload:
+        if whole.bytes != split.length:
+            raise LengthMismatchError(f"expected {split.length} bytes as the source announced, received {whole.bytes}")
+        agreed = expectation.verify(whole.bytes, digests)
+        parts = -(-split.length // split.part_bytes)
+        upload.load_parts(parts + 1, split.length)
+        etag = upload.complete(whole.bytes, checksum.encode(whole.crcs[checksum.name.lower()]))
+    return FileResult(
+        FileState.STORED,
+        bytes=whole.bytes,
+        digests=digests,
+        etag=etag,
+        parts=parts,
+        verified_by=(*agreed, f"s3:{checksum.name.lower()}"),
+        segments=split.segments,
+    )
+
+
+def abort_split(task: FileTask, options: Options, tools: Tools, split: Split) -> None:
+    """Frees what the segments have sent. Raises SinkError."""
+    target = target_of(task, options, {}, None)
+    Upload(tools.s3, target, upload_id=split.upload_id, attempt=split.attempt).abort()
+
+
+class _SegmentSource:
+    """The bytes before `end` of a download that began in the middle; `length` counts from the file's first byte."""
+
+    def __init__(self, download: Download, end: int) -> None:
+        self._download = download
+        self.length: int | None = end
+
+    def readinto(self, view: memoryview, /) -> int:
+        return self._download.readinto(view)
+
+
+class _SegmentSink:
+    """Sends parts only, be it a single one, and keeps their checksum where a whole file would be completed."""
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self.checksum = ""
+
+    def put_whole(self, body: memoryview, checksum: str | None) -> str:
+        self._upload.put_part(1, body, checksum)
+        return self.complete(len(body), checksum)
+
+    def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
+        self._upload.put_part(number, body, checksum)
+
+    def complete(self, size: int, checksum: str | None) -> str:
+        self.checksum = checksum or ""
+        return ""
+
+
+def _sum(outcome: Outcome, sink: _SegmentSink, checksum: PartChecksum, length: int) -> SegmentSum:
+    crcs = {name: int(value, 16) for name, value in outcome.digests.items()}
+    sent = int.from_bytes(base64.b64decode(sink.checksum), "big")
+    return SegmentSum(length, {**crcs, checksum.name.lower(): sent})
+
+
+def _checksum(options: Options) -> PartChecksum:
+    checksum = PART_CHECKSUMS[options.part_checksum]
+    if checksum is None:
+        raise PlanError("a file cannot be split without a part checksum; part_checksum became none under way")
+    return checksum
