@@ -1,0 +1,87 @@
+"""When following a job ends, and when it gives up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+
+from cli.jobs import JobsClient, JobView, Submitted
+from cli.watch import JobLostError, Watch
+from sluiceway.jobs.counts import Counts
+from sluiceway.jobs.states import JobState
+
+OURS, THEIRS = "arn:ours", "arn:theirs"
+SUBMITTED = Submitted("job", OURS)
+
+
+def view(state: JobState, execution: str = OURS) -> JobView:
+    return JobView("job", state, execution, None, None, Counts())
+
+
+@dataclass
+class Jobs:
+    """Answers with one (execution status, view) a look, the last of them for ever."""
+
+    script: list[tuple[str, JobView | None]]
+    looks: list[tuple[str, JobView | None]] = field(default_factory=list)
+
+    def execution_status(self, _: Submitted) -> str:
+        self.looks.append(self.script[min(len(self.looks), len(self.script) - 1)])
+        return self.looks[-1][0]
+
+    def read(self, _: str) -> JobView | None:
+        return self.looks[-1][1]
+
+    def execution_end(self, _: Submitted) -> str:
+        return "FAILED: JobIsLiveError: job is live"
+
+
+def watch(jobs: Jobs) -> Watch:
+    clock = iter(range(10_000))
+    return Watch(cast(Any, jobs), clock=lambda: float(next(clock)), sleep=lambda _: None, settle_seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("script", "states"),
+    [
+        (
+            [
+                ("RUNNING", None),
+                ("RUNNING", view(JobState.TRANSFERRING)),
+                ("RUNNING", view(JobState.COMPLETED)),
+                ("SUCCEEDED", view(JobState.COMPLETED)),
+            ],
+            ["TRANSFERRING", "COMPLETED", "COMPLETED"],
+        ),
+        (
+            [("ABORTED", view(JobState.TRANSFERRING)), ("ABORTED", view(JobState.CANCELLED))],
+            ["TRANSFERRING", "CANCELLED"],
+        ),
+        (
+            [("RUNNING", view(JobState.COMPLETED, THEIRS)), ("SUCCEEDED", view(JobState.FAILED))],
+            ["FAILED"],
+        ),
+    ],
+    ids=["waits for the execution", "waits for complete_job", "passes over an earlier run"],
+)
+def test_the_end_is_when_execution_and_job_have_ended(
+    script: list[tuple[str, JobView | None]], states: list[str]
+) -> None:
+    seen = list(watch(Jobs(script)).follow(SUBMITTED))
+    assert [each.state.value for each in seen] == states
+
+
+@pytest.mark.parametrize(
+    "after",
+    [None, view(JobState.TRANSFERRING, THEIRS), view(JobState.TRANSFERRING)],
+    ids=["no row", "another execution's job", "never settled"],
+)
+def test_a_job_that_does_not_end_with_its_execution_is_lost(after: JobView | None) -> None:
+    with pytest.raises(JobLostError, match="JobIsLiveError"):
+        list(watch(Jobs([("FAILED", after)])).follow(SUBMITTED))
+
+
+def test_the_fake_has_what_the_client_has() -> None:
+    assert {"execution_status", "read", "execution_end"} <= set(dir(JobsClient))
