@@ -1,0 +1,60 @@
+"""Counting ends, and what the counts make of a job."""
+
+from __future__ import annotations
+
+import pytest
+
+from sluiceway.jobs.counts import Counts, too_many_failed, verdict
+from sluiceway.jobs.files import FileResult
+from sluiceway.jobs.states import FileState
+
+
+def test_counts_add_up() -> None:
+    first = Counts.of([FileResult(FileState.STORED, 10), FileResult(FileState.FAILED, 7)])
+    second = Counts.of(
+        [FileResult(FileState.STORED, 5), FileResult(FileState.CANCELLED), FileResult(FileState.SKIPPED)]
+    )
+
+    assert first + second == Counts(stored=2, skipped=1, failed=1, cancelled=1, bytes=15)
+
+
+def test_only_stored_bytes_count_as_moved() -> None:
+    assert Counts.of([FileResult(FileState.REJECTED, 99), FileResult(FileState.SKIPPED, 99)]).bytes == 0
+
+
+def test_a_file_without_an_end_has_no_counter() -> None:
+    with pytest.raises(KeyError):
+        Counts.of([FileResult(FileState.RUNNING)])
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "percent", "expected"),
+    [
+        (Counts(), 0, 100, "COMPLETED"),
+        (Counts(), 0, 0, "COMPLETED"),
+        (Counts(stored=3), 3, 0, "COMPLETED"),
+        (Counts(skipped=3), 3, 0, "COMPLETED"),
+        (Counts(stored=1, failed=3), 4, 100, "COMPLETED_WITH_FAILURES"),
+        (Counts(stored=3, failed=1), 4, 25, "COMPLETED_WITH_FAILURES"),
+        (Counts(stored=3, rejected=1), 4, 24.9, "FAILED"),
+        (Counts(stored=3, failed=1), 4, 0, "FAILED"),
+        (Counts(failed=4), 4, 100, "FAILED"),
+        (Counts(rejected=1), 1, 100, "FAILED"),
+        (Counts(stored=3, cancelled=1), 4, 0, "COMPLETED_WITH_FAILURES"),
+        (Counts(stored=3), 4, 100, "COMPLETED_WITH_FAILURES"),
+    ],
+)
+def test_verdict(counts: Counts, total: int, percent: float, expected: str) -> None:
+    assert verdict(counts, total, percent) == expected
+
+
+@pytest.mark.parametrize(
+    ("cancelled", "error", "expected"), [(True, False, "CANCELLED"), (True, True, "CANCELLED"), (False, True, "FAILED")]
+)
+def test_what_happened_to_the_job_outweighs_its_files(cancelled: bool, error: bool, expected: str) -> None:
+    assert verdict(Counts(stored=3), 3, 100, cancelled=cancelled, error=error) == expected
+
+
+def test_no_number_of_failures_is_past_a_hundred_percent() -> None:
+    assert not too_many_failed(Counts(failed=5, rejected=5), 10, 100)
+    assert too_many_failed(Counts(failed=5, rejected=5), 10, 99)

@@ -1,0 +1,105 @@
+"""The lines of the outputs and the details of events."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sluiceway.errors import DigestMismatchError, SourceStatusError
+from sluiceway.exports.formats import read_entries
+from sluiceway.jobs.counts import Counts
+from sluiceway.jobs.events import file_event, job_event
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
+from sluiceway.jobs.states import FileState
+from sluiceway.spec import read_tasks
+
+HEX = "ab" * 32
+TASK = FileTask("https://user:pw@host/a%20b?sig=secret", "landing", "in/a b", 5, {"sha256": HEX}, "sluiceway/h", 3)
+STORED = FileResult(FileState.STORED, 5, {"sha256": HEX}, '"etag"', 1, ("caller:sha256",), seconds=0.5)
+
+
+def test_a_report_line_names_the_file_and_its_end_and_no_secret() -> None:
+    line = json.loads(report_line(TASK, STORED))
+
+    assert line["url"] == "https://host/a%20b?redacted"
+    required = ("bucket", "key", "status", "bytes", "sha256", "etag", "error", "verified_by", "parts", "seconds")
+    assert [line[name] for name in required] == [
+        "landing", "in/a b", "STORED", 5, HEX, '"etag"', None, ["caller:sha256"], 1, 0.5,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(SourceStatusError("status 404", status=404), "FAILED"), (DigestMismatchError("sha256 differs"), "REJECTED")],
+)
+def test_a_report_line_tells_why_a_file_did_not_land(error: SourceStatusError, status: str) -> None:
+    line = json.loads(report_line(TASK, FileResult.of_error(error, bytes=7)))
+    assert (line["status"], line["bytes"]) == (status, 7)
+    assert line["error"] == {"type": type(error).__name__, "message": str(error)}
+
+
+def test_a_failed_line_is_a_manifest_entry_of_the_same_file() -> None:
+    entries = read_entries(io.BufferedReader(io.BytesIO(failed_line(TASK))), "failed.jsonl")
+    (again,) = read_tasks(entries, bucket="another", prefix="")
+    assert (again.url, again.bucket, again.key) == (TASK.url, TASK.bucket, TASK.key)
+    assert (again.size, again.digests, again.headers_secret) == (TASK.size, TASK.digests, TASK.headers_secret)
+
+
+@pytest.mark.parametrize("name", ["plain", "with space", "new\nline", "back\\slash", "car\rriage", "ünï", "\\n"])
+def test_sha256sum_accepts_the_sums(name: str, tmp_path: Path) -> None:
+    (tmp_path / "landing").mkdir()
+    (tmp_path / "landing" / name).write_bytes(b"hello")
+    digest = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    line = sum_line(FileTask("https://h/x", "landing", name), FileResult(FileState.STORED, 5, {"sha256": digest}))
+    assert line is not None
+    (tmp_path / "SHA256SUMS").write_bytes(line)
+
+    check = ["sha256sum", "--strict", "-c", "SHA256SUMS"]
+    assert subprocess.run(check, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        FileResult(FileState.FAILED, digests={"sha256": HEX}),
+        FileResult(FileState.STORED),
+        FileResult(FileState.SKIPPED),
+    ],
+)
+def test_only_what_landed_with_a_digest_has_a_sum(result: FileResult) -> None:
+    assert sum_line(TASK, result) is None
+
+
+def test_a_job_event_carries_what_rules_match_on() -> None:
+    event = job_event(
+        "j", state="FAILED", previous="TRANSFERRING", run=2, execution="arn", counts=Counts(stored=1, bytes=5)
+    )
+    assert event.detail_type == "Sluiceway Job State Change"
+    assert event.detail == {
+        "job_id": "j",
+        "state": "FAILED",
+        "previous": "TRANSFERRING",
+        "run": 2,
+        "execution": "arn",
+        "files": {"stored": 1, "skipped": 0, "rejected": 0, "failed": 0, "cancelled": 0},
+        "bytes": 5,
+        "error": None,
+    }
+
+
+def test_a_file_event_holds_no_secret() -> None:
+    event = file_event("j", TASK, FileResult.of_error(DigestMismatchError("differs")))
+    assert event.detail_type == "Sluiceway File State Change"
+    assert event.detail["error"] == {"type": "DigestMismatchError", "message": "differs"}
+    assert "secret" not in json.dumps(event.detail) and "pw" not in json.dumps(event.detail)
+
+
+def test_the_summary_carries_the_counts() -> None:
+    made = summary("j", status="COMPLETED", run=1, execution="arn", counts=Counts(stored=2, bytes=9), files_total=2,
+                   created_at="a", ended_at="b", seconds=1.5, error=None, outputs={})  # fmt: skip
+    assert (made["files"]["stored"], made["bytes"], made["files_total"]) == (2, 9, 2)

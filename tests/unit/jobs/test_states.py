@@ -1,0 +1,60 @@
+"""Which state may follow which, for jobs and for files."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from sluiceway.errors import IllegalTransitionError
+from sluiceway.jobs.states import (
+    FILE_ENDS,
+    JOB_ENDS,
+    FileState,
+    JobState,
+    check_file_transition,
+    check_job_transition,
+)
+
+LEGAL_JOB_STEPS = {
+    ("REQUESTED", "EXPORTING"),
+    ("REQUESTED", "TRANSFERRING"),
+    ("REQUESTED", "FAILED"),
+    ("REQUESTED", "CANCELLED"),
+    ("EXPORTING", "TRANSFERRING"),
+    ("EXPORTING", "FAILED"),
+    ("EXPORTING", "CANCELLED"),
+    ("TRANSFERRING", "EXPORTING"),
+    *(("TRANSFERRING", end) for end in ("COMPLETED", "COMPLETED_WITH_FAILURES", "FAILED", "CANCELLED")),
+    *((end, "REQUESTED") for end in ("COMPLETED", "COMPLETED_WITH_FAILURES", "FAILED", "CANCELLED")),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), product(JobState, JobState))
+def test_a_job_takes_legal_steps_and_no_other(before: JobState, after: JobState) -> None:
+    if (before.value, after.value) in LEGAL_JOB_STEPS:
+        check_job_transition(before, after)
+    else:
+        with pytest.raises(IllegalTransitionError, match=f"{before} cannot become {after}"):
+            check_job_transition(before, after)
+
+
+@pytest.mark.parametrize(("end", "after"), product(sorted(FILE_ENDS), FileState))
+def test_a_file_that_has_ended_stays_so(end: FileState, after: FileState) -> None:
+    with pytest.raises(IllegalTransitionError):
+        check_file_transition(end, after)
+
+
+@pytest.mark.parametrize("end", sorted(FILE_ENDS))
+def test_a_file_may_end_from_the_start(end: FileState) -> None:
+    check_file_transition(FileState.PENDING, end)
+
+
+def test_a_staged_file_is_not_rejected_any_more() -> None:
+    with pytest.raises(IllegalTransitionError):
+        check_file_transition(FileState.STAGED, FileState.REJECTED)
+
+
+def test_every_end_of_a_job_is_reachable_from_transferring() -> None:
+    for end in JOB_ENDS:
+        check_job_transition(JobState.TRANSFERRING, end)

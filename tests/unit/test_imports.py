@@ -1,0 +1,62 @@
+"""The rules of the house about who imports whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LAMBDAS = Path(__file__).parents[2] / "lambdas"
+LIBRARY = LAMBDAS / "sluiceway"
+# Beside the standard library and a room's own modules: for transfer the two that take digests.
+ALLOWED = {
+    "jobs": {"sluiceway.errors", "sluiceway.redact"},
+    "transfer": {"sluiceway.errors", "awscrt", "rehashes"},
+}
+
+
+def imports_of(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def is_allowed(name: str, room: str) -> bool:
+    if name.partition(".")[0] in sys.stdlib_module_names:
+        return True
+    return (
+        f"{name}.".startswith(f"sluiceway.{room}.") or name in ALLOWED[room] or name.partition(".")[0] in ALLOWED[room]
+    )
+
+
+@pytest.mark.parametrize(
+    ("room", "path"), [(room, path) for room in ALLOWED for path in sorted((LIBRARY / room).glob("*.py"))]
+)
+def test_the_pure_rooms_import_the_standard_library_only(room: str, path: Path) -> None:
+    assert [name for name in sorted(imports_of(path)) if not is_allowed(name, room)] == []
+
+
+def test_process_file_imports_nothing_its_start_need_not_pay_for() -> None:
+    code = "import sys, process_file.handler; print(' '.join(sys.modules))"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        env={"PYTHONPATH": str(LAMBDAS), "PATH": "", "POWERTOOLS_METRICS_NAMESPACE": "Sluiceway"},
+    )  # fmt: skip
+    loaded = set(run.stdout.split())
+    assert "sluiceway.landing" in loaded
+    # jmespath is there: botocore itself imports it.
+    assert not loaded & {"pydantic", "ijson", "boto3", "yaml", "sluiceway.spec", "sluiceway.exports"}
+
+
+@pytest.mark.parametrize("path", sorted(LAMBDAS.glob("*/handler.py")), ids=lambda path: path.parent.name)
+def test_a_handler_makes_three_moves(path: Path) -> None:
+    (handler,) = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+    assert handler.end_lineno is not None
+    assert handler.end_lineno - handler.lineno < 15
