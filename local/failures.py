@@ -1,0 +1,43 @@
+"""Failures in the interpreter's own terms, raised the way its states expect them."""
+
+from __future__ import annotations
+
+from moto.stepfunctions.parser.api import ExecutionFailedEventDetails, HistoryEventType, MapRunFailedEventDetails
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
+from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
+
+MAX_STATE_BYTES = 262_144  # Step Functions quotas: input or output of a task, state or execution, UTF-8
+
+
+def data_limit_exceeded(env: Environment, what: str) -> FailureEventException:
+    kind = StatesErrorNameType.StatesStatesDataLimitExceeded
+    details = ExecutionFailedEventDetails(
+        error=kind.to_name(),
+        cause=f"{what} exceeds the maximum number of bytes service limit of {MAX_STATE_BYTES}.",
+    )
+    return FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=StatesErrorName(typ=kind),
+            event_type=HistoryEventType.TaskFailed,
+            event_details=EventDetails(executionFailedEventDetails=details),
+        )
+    )
+
+
+def tolerance_exceeded(env: Environment) -> FailureEventException:
+    kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
+    details = MapRunFailedEventDetails(
+        error=kind.to_name(), cause="The specified tolerated failure threshold was exceeded"
+    )
+    return FailureEventException(
+        FailureEvent(
+            env=env,
+            error_name=StatesErrorName(typ=kind),
+            event_type=HistoryEventType.MapRunFailed,
+            event_details=EventDetails(mapRunFailedEventDetails=details),
+        )
+    )

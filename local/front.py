@@ -1,0 +1,160 @@
+"""The one endpoint: S3 to the store, Lambda invocations to the pool, everything else to moto.
+
+Knows how a request says which service it is for: the credential scope of its signature, or the marks of a presigned
+URL.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import unquote
+
+from local.http import Request, Response
+from local.lambda_types import MAX_PAYLOAD_BYTES
+from local.lambdas import Pool, PoolClosedError, UnknownFunctionError
+
+LOG = logging.getLogger(__name__)
+
+MAX_EVENT_BYTES = 1024 * 1024  # Lambda quotas: asynchronous invocation
+MAX_STATE_BYTES = 262_144  # Step Functions quotas: input or output of a task, state or execution
+_SCOPE = re.compile(r"Credential=[^/]*/\d{8}/[^/]*/([^/]+)/aws4_request")
+_INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Front:
+    """A handler for local.http.Server."""
+
+    def __init__(self, s3: Callable[[Request], Response], moto: Wsgi, port: Callable[[], int]) -> None:
+        self.pool: Pool | None = None
+        self._s3 = s3
+        self._moto = moto
+        self._port = port
+        # moto's tables know no concurrency: a transaction that rolls back would undo its neighbours.
+        self._tables = threading.Lock()
+
+    def use(self, moto: Wsgi) -> None:
+        self._moto = moto
+
+    def __call__(self, request: Request) -> Response:
+        service = service_of(request)
+        if service == "s3":
+            return self._s3(request)
+        if service == "lambda" and request.method == "POST" and (match := _INVOKE.fullmatch(request.path)):
+            return self._invoke(unquote(match.group(1)), request)
+        body = request.body.read()
+        if refusal := _refuse_large_input(request, body):
+            return refusal
+        if service == "dynamodb":
+            with self._tables:
+                return self._ask_moto(request, body)
+        return self._ask_moto(request, body)
+
+    def _invoke(self, name: str, request: Request) -> Response:
+        kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
+        payload = request.body.read() or b"{}"
+        limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
+        if len(payload) > limit:
+            return _lambda_error(413, "RequestTooLargeException", f"Request must be smaller than {limit} bytes")
+        if self.pool is None:
+            return _lambda_error(404, "ResourceNotFoundException", "No function is deployed yet")
+        try:
+            if kind == "DryRun":
+                self.pool.find(name)
+                return Response(204)
+            if kind == "Event":
+                self.pool.invoke_async(name, payload)
+                return Response(202)
+            result = self.pool.invoke(name, payload)
+        except UnknownFunctionError as error:
+            return _lambda_error(404, "ResourceNotFoundException", str(error))
+        except PoolClosedError:
+            return _lambda_error(500, "ServiceException", "The engine ends")
+        headers = [("Content-Type", "application/json"), ("X-Amz-Executed-Version", "$LATEST")]
+        if result.error_type is not None:
+            headers.append(("X-Amz-Function-Error", "Unhandled"))
+        return Response(200, headers, result.payload)
+
+    def _ask_moto(self, request: Request, body: bytes) -> Response:
+        captured: list[Any] = []
+
+        def start(status: str, headers: list[tuple[str, str]], _exc: object = None) -> None:
+            captured[:] = [int(status.split(" ", 1)[0]), headers]
+
+        chunks = self._moto(_environ(request, body, self._port()), start)
+        try:
+            content = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        status, headers = captured
+        dropped = {"content-length", "connection", "transfer-encoding"}
+        return Response(status, [(name, value) for name, value in headers if name.lower() not in dropped], content)
+
+
+def service_of(request: Request) -> str:
+    """The service's signing name; "s3" for what is not signed at all, "moto" for moto's own pages."""
+    if request.path.startswith("/moto-api"):
+        return "moto"
+    if match := _SCOPE.search(request.headers.get("authorization", "")):
+        return match.group(1).lower()
+    target = request.headers.get("x-amz-target", "")
+    return target.partition(".")[0].lower() if target else "s3"
+
+
+def _environ(request: Request, body: bytes, port: int) -> dict[str, Any]:
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote(request.path, "latin-1"),
+        "RAW_URI": request.path + (f"?{request.query}" if request.query else ""),
+        "QUERY_STRING": request.query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": str(port),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    for name, value in request.headers.items():
+        if name == "content-type":
+            environ["CONTENT_TYPE"] = value
+        elif name not in ("content-length", "transfer-encoding"):
+            environ["HTTP_" + name.upper().replace("-", "_")] = value
+    return environ
+
+
+def _refuse_large_input(request: Request, body: bytes) -> Response | None:
+    """moto starts executions of any size; Step Functions does not."""
+    if request.headers.get("x-amz-target") != "AWSStepFunctions.StartExecution" or len(body) <= MAX_STATE_BYTES:
+        return None
+    try:
+        size = len(str(json.loads(body).get("input", "")).encode())
+    except ValueError:
+        return None
+    if size <= MAX_STATE_BYTES:
+        return None
+    text = (
+        f"1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length less "
+        f"than or equal to {MAX_STATE_BYTES}"
+    )
+    document = json.dumps({"__type": "ValidationException", "message": text}).encode()
+    return Response(400, [("Content-Type", "application/x-amz-json-1.0")], document)
+
+
+def _lambda_error(status: int, code: str, text: str) -> Response:
+    headers = [("Content-Type", "application/json"), ("x-amzn-ErrorType", code)]
+    return Response(status, headers, json.dumps({"Type": "User", "Message": text}).encode())
