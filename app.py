@@ -13,6 +13,7 @@ import infra  # noqa: F401  (first: it names the JavaScript runtime that aws_cdk
 # isort: split
 import aws_cdk as cdk
 
+from infra import audit
 from infra.settings import Settings
 from infra.stack import SluicewayStack
 
@@ -28,7 +29,8 @@ def build(context: Mapping[str, Any] | None = None, *, outdir: Path | str | None
     `context` holds settings of infra/settings.py by name, as text or typed, and CDK's own keys; it goes over
     cdk.json's, which CDK reads only when its command runs the app, and under what the command passes with -c.
     `{"aws:cdk:bundling-stacks": []}` leaves lambdas/ unbundled, in a second instead of a minute.
-    Raises ValueError naming the setting that is unknown or wrong.
+    Raises ValueError naming the setting that is unknown or wrong. synth() raises RuntimeError when the rule pack
+    finds what nobody explained.
     """
     flags: dict[str, Any] = json.loads(CDK_JSON.read_text())["context"]
     app = cdk.App(
@@ -40,6 +42,7 @@ def build(context: Mapping[str, Any] | None = None, *, outdir: Path | str | None
     named = {name: value for name, value in everything.items() if SETTING_NAME.fullmatch(name)}
     settings = Settings.from_context(named)
     SluicewayStack(app, settings.stack_id, settings=settings)
+    audit.attach(app)
     return app
 
 

@@ -15,7 +15,9 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from infra.audit import explain, explain_wildcards
 from infra.bundling import bundle
+from infra.network import Network
 from infra.settings import Settings
 from infra.storage import Storage
 
@@ -37,15 +39,34 @@ LAND_OBJECTS = (
     "s3:PutObject",
     "s3:PutObjectTagging",
 )
+# A part of a multipart upload is encrypted with a key of its own, and S3 reads it back to join the object.
+ENCRYPT_PARTS = ("kms:Decrypt", "kms:GenerateDataKey")
+# What AWSLambdaVPCAccessExecutionRole grants, without its rights on logs.
+ATTACH_TO_VPC = (
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+)
 
 
 class Functions(Construct):
     """Attributes are the folders under lambdas/; construct ids are the states' names."""
 
     def __init__(
-        self, scope: Construct, id: str, *, settings: Settings, storage: Storage, bus: events.IEventBus
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        settings: Settings,
+        storage: Storage,
+        bus: events.IEventBus,
+        network: Network,
     ) -> None:
         super().__init__(scope, id)
+        self._network = network
         self._settings = settings
         self._storage = storage
         self._bus = bus
@@ -68,6 +89,7 @@ class Functions(Construct):
             "ProcessFile",
             timeout_seconds=settings.process_file_timeout_seconds,
             memory_mb=settings.process_file_memory_mb,
+            reserved_concurrency=settings.process_file_reserved_concurrency,
         )
         self._may_use_jobs_bucket(self.process_file, read=("jobs/*",))
         self._may_land_files(self.process_file)
@@ -78,8 +100,12 @@ class Functions(Construct):
 
         self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
         self._may_use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
-        # Forced: these actions have no resource of their own, whoever holds a task's token may answer it.
-        _allow(self.complete_job, ("states:SendTaskSuccess", "states:SendTaskFailure"), ("*",))
+        _allow(
+            self.complete_job,
+            ("states:SendTaskSuccess", "states:SendTaskFailure"),
+            ("*",),
+            because="IAM knows no resource for these: whoever holds a task's token may answer it.",
+        )
 
         for function in self.all:
             _allow(function, (*READ_TABLE, *WRITE_TABLE), (storage.jobs_table.table_arn,))
@@ -96,7 +122,9 @@ class Functions(Construct):
             self.complete_job,
         ]
 
-    def _function(self, name: str, *, timeout_seconds: int, memory_mb: int = CONTROL_MEMORY_MB) -> lambda_.Function:
+    def _function(
+        self, name: str, *, timeout_seconds: int, memory_mb: int = CONTROL_MEMORY_MB, reserved_concurrency: int = 0
+    ) -> lambda_.Function:
         folder = folder_of(name)
         log_group = logs.LogGroup(
             self,
@@ -119,8 +147,16 @@ class Functions(Construct):
             environment=self._environment(folder),
             role=role,
             log_group=log_group,
+            tracing=lambda_.Tracing.ACTIVE,
+            reserved_concurrent_executions=reserved_concurrency or None,
+            vpc=self._network.vpc,
+            vpc_subnets=self._network.subnets,
         )
         log_group.grant_write(role)
+        explain(function, "L1", "Python 3.13 is what the library is measured on; AWS supports it until June 2029.")
+        explain_wildcards(role, ("*",), _because_forced(self._network))
+        if self._network.vpc is not None:
+            _allow(function, ATTACH_TO_VPC, ("*",), because=_because_forced(self._network))
         return function
 
     def _environment(self, folder: str) -> dict[str, str]:
@@ -149,25 +185,32 @@ class Functions(Construct):
         self, function: lambda_.Function, *, read: Sequence[str], write: Sequence[str] = ()
     ) -> None:
         bucket = self._storage.jobs_bucket
-        _allow(function, ("s3:GetObject",), [bucket.arn_for_objects(pattern) for pattern in read])
+        objects = "Objects' keys begin with the job's id, which nobody knows before the job."
+        _allow(function, ("s3:GetObject",), [bucket.arn_for_objects(pattern) for pattern in read], because=objects)
         # Without it S3 answers 403 for an object that does not exist, which would read as a denial.
         _allow(function, ("s3:ListBucket",), (bucket.bucket_arn,))
         if write:
-            _allow(function, WRITE_OBJECTS, [bucket.arn_for_objects(pattern) for pattern in write])
+            keys = [bucket.arn_for_objects(pattern) for pattern in write]
+            _allow(function, WRITE_OBJECTS, keys, because=objects)
 
     def _may_land_files(self, function: lambda_.Function) -> None:
+        settings = self._settings
         buckets = [
             self._storage.landing_bucket.bucket_arn,
-            *(_bucket_arn(self, name) for name in self._settings.destination_buckets),
+            *(_bucket_arn(self, name) for name in settings.destination_buckets),
         ]
-        _allow(function, LAND_OBJECTS, [f"{arn}/*" for arn in buckets])
+        _allow(function, LAND_OBJECTS, [f"{arn}/*" for arn in buckets], because="A job chooses its own keys.")
         # So that a HEAD of a key that is free says 404, not 403.
         _allow(function, ("s3:ListBucket",), buckets)
+        keys = [arn for arn in (settings.landing_kms_key_arn, *settings.kms_key_arns) if arn]
+        if keys:
+            _allow(function, ENCRYPT_PARTS, keys)
 
     def _may_read_manifests(self, function: lambda_.Function) -> None:
         buckets = [_bucket_arn(self, name) for name in self._settings.manifest_buckets]
         if buckets:
-            _allow(function, ("s3:GetObject",), [f"{arn}/*" for arn in buckets])
+            objects = [f"{arn}/*" for arn in buckets]
+            _allow(function, ("s3:GetObject",), objects, because="A job names the manifest it reads.")
 
     def _may_read_secrets(self, function: lambda_.Function) -> None:
         secrets = cdk.Stack.of(self).format_arn(
@@ -176,7 +219,8 @@ class Functions(Construct):
             resource_name=f"{self._settings.secret_prefix}*",
             arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
         )
-        _allow(function, ("secretsmanager:GetSecretValue",), (secrets,))
+        because = "A secret's ARN ends in characters of AWS's choice, and jobs name secrets under this prefix."
+        _allow(function, ("secretsmanager:GetSecretValue",), (secrets,), because=because)
 
 
 def folder_of(name: str) -> str:
@@ -184,8 +228,18 @@ def folder_of(name: str) -> str:
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
 
 
-def _allow(function: lambda_.Function, actions: Sequence[str], resources: Sequence[str]) -> None:
+def _allow(
+    function: lambda_.Function, actions: Sequence[str], resources: Sequence[str], *, because: str | None = None
+) -> None:
+    """`because` explains the wildcards in `resources`; without it, one fails the synthesis."""
     function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+    if because is not None:
+        explain_wildcards(cast(iam.Role, function.role), resources, because)
+
+
+def _because_forced(network: Network) -> str:
+    xray = "IAM knows no resource for writing traces."
+    return xray if network.vpc is None else f"{xray} Nor for the network interfaces of a function in a VPC."
 
 
 def _bucket_arn(scope: Construct, name: str) -> str:

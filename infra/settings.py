@@ -7,9 +7,11 @@ AWS CDK, so that the command can check a setting without starting CDK.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, cast
+from typing import Any
+
+from infra.parsing import Parser, Wrong, many, number, one_of, optional, text, whole
 
 GIB = 1024**3
 
@@ -58,121 +60,57 @@ BUS = re.compile(r"[A-Za-z0-9._/-]{1,256}")
 # CloudFormation's rule for a stack's name, less room for the stage.
 STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 STAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})?")
+ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]*:[^*?\s]+")
+EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 # Characters Secrets Manager allows in a name; no wildcard can come in.
 PREFIX = re.compile(r"[A-Za-z0-9/_+=.@-]{1,256}")
-
-Parser = Callable[[Any], Any]
-
-
-class _Wrong(Exception):
-    """What was expected instead."""
-
-
-def _whole(low: int, high: int) -> Parser:
-    def parse(value: Any) -> int:
-        try:
-            number = int(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else None
-        except ValueError:
-            number = None
-        if isinstance(value, float) and value.is_integer():  # CDK hands numbers over as floats
-            number = int(value)
-        if number is None or not low <= number <= high:
-            raise _Wrong(f"a whole number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Parser:
-    def parse(value: Any) -> float:
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = float("nan")
-        if not low <= number <= high:
-            raise _Wrong(f"a number from {low} to {high}")
-        return number
-
-    return parse
-
-
-def _one_of(*choices: Any) -> Parser:
-    def parse(value: Any) -> Any:
-        for choice in choices:
-            if value == choice or str(value) == str(choice):
-                return choice
-        raise _Wrong("one of " + ", ".join(str(choice) for choice in choices))
-
-    return parse
 
 
 def _part_mib(value: Any) -> int | str:
     if value == "auto":
         return "auto"
     try:
-        return cast(int, _whole(*PART_MIB)(value))
-    except _Wrong as wrong:
-        raise _Wrong(f"auto, or {wrong} (MiB)") from wrong
-
-
-def _text(pattern: re.Pattern[str], expected: str) -> Parser:
-    def parse(value: Any) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise _Wrong(expected)
-        return value
-
-    return parse
-
-
-def _many(item: Parser) -> Parser:
-    """A list, written `a,b` on a command line or as a JSON array in cdk.json; each item once, order kept."""
-
-    def parse(value: Any) -> tuple[Any, ...]:
-        if isinstance(value, str):
-            value = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(value, Iterable) or isinstance(value, Mapping):
-            raise _Wrong("a list, comma between its items")
-        try:
-            return tuple(dict.fromkeys(item(each) for each in value))
-        except _Wrong as wrong:
-            raise _Wrong(f"a list, each item {wrong}") from wrong
-
-    return parse
+        return int(whole(*PART_MIB)(value))
+    except Wrong as wrong:
+        raise Wrong(f"auto, or {wrong} (MiB)") from wrong
 
 
 def _setting(default: Any, parse: Parser, about: str) -> Any:
     return field(default=default, metadata={"parse": parse, "about": about})
 
 
-_buckets = _many(_text(BUCKET, "the name of a bucket"))
+_buckets = many(text(BUCKET, "the name of a bucket"))
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """A deployment's settings, each checked. Defaults suit an empty account."""
 
-    stack_name: str = _setting("sluiceway", _text(STACK, "a CloudFormation stack name"), "name of the stack")
+    stack_name: str = _setting("sluiceway", text(STACK, "a CloudFormation stack name"), "name of the stack")
     stage: str = _setting(
         "",
-        _text(STAGE, "letters, digits and hyphens"),
+        text(STAGE, "letters, digits and hyphens"),
         "added to the stack's name, so that several live in one account",
     )
 
-    process_file_memory_mb: int = _setting(512, _whole(*MEMORY_MB), "memory of ProcessFile, MB")
+    process_file_memory_mb: int = _setting(512, whole(*MEMORY_MB), "memory of ProcessFile, MB")
     process_file_timeout_seconds: int = _setting(
-        900, _whole(*TIMEOUT_SECONDS), "time ProcessFile has for a unit of work"
+        900, whole(*TIMEOUT_SECONDS), "time ProcessFile has for a unit of work"
     )
-    uploaders: int = _setting(2, _whole(1, 16), "threads that upload parts, for a file")
+    process_file_reserved_concurrency: int = _setting(
+        0, whole(0, 10_000), "concurrency kept for ProcessFile, and its most; 0 reserves none"
+    )
+    uploaders: int = _setting(2, whole(1, 16), "threads that upload parts, for a file")
     part_mib: int | str = _setting("auto", _part_mib, "size of a part, MiB; auto plans it from size and memory")
-    part_checksum: str = _setting("crc64nvme", _one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")
-    max_concurrency: int = _setting(100, _whole(*CONCURRENCY), "files in flight in a job, at most")
-    max_file_bytes: int = _setting(5 * GIB, _whole(*FILE_BYTES), "largest file that is accepted")
-    batch_files: int = _setting(1, _whole(1, 1000), "files in a unit of work, at most")
-    progress_seconds: float = _setting(10.0, _seconds(0.1, 900), "how often a file in flight reports its bytes")
-    deadline_minutes: int = _setting(720, _whole(1, 14 * 24 * 60), "how long a job may take in all")
+    part_checksum: str = _setting("crc64nvme", one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")
+    max_concurrency: int = _setting(100, whole(*CONCURRENCY), "files in flight in a job, at most")
+    max_file_bytes: int = _setting(5 * GIB, whole(*FILE_BYTES), "largest file that is accepted")
+    batch_files: int = _setting(1, whole(1, 1000), "files in a unit of work, at most")
+    progress_seconds: float = _setting(10.0, number(0.1, 900), "how often a file in flight reports its bytes")
+    deadline_minutes: int = _setting(720, whole(1, 14 * 24 * 60), "how long a job may take in all")
 
     allowed_sources: tuple[str, ...] = _setting(
-        (), _many(_text(SOURCE, "HOST or HOST:PORT")), "hosts permitted although private or plain http"
+        (), many(text(SOURCE, "HOST or HOST:PORT")), "hosts permitted although private or plain http"
     )
     destination_buckets: tuple[str, ...] = _setting(
         (), _buckets, "buckets files may land in, besides the landing bucket"
@@ -182,18 +120,52 @@ class Settings:
     )
     secret_prefix: str = _setting(
         "sluiceway/",
-        _text(PREFIX, "the beginning of a secret's name, not empty, no wildcard"),
+        text(PREFIX, "the beginning of a secret's name, not empty, no wildcard"),
         "secrets whose name begins so may be read",
     )
 
-    event_bus: str = _setting("default", _text(BUS, "the name of an event bus in this account"), "where events go")
-    file_events: tuple[str, ...] = _setting(
-        ("REJECTED", "FAILED"), _many(_one_of(*FILE_EVENTS)), "states of a file that are announced"
+    landing_bucket: str = _setting(
+        "", optional(text(BUCKET, "the name of an existing bucket")), "existing bucket to land in; empty makes one"
+    )
+    landing_kms_key_arn: str = _setting(
+        "", optional(text(ARN, "the ARN of a key")), "key the landing bucket encrypts with; empty uses S3's own"
+    )
+    kms_key_arns: tuple[str, ...] = _setting(
+        (), many(text(ARN, "the ARN of a key")), "keys that files may be encrypted with"
+    )
+    access_log_bucket: str = _setting(
+        "", optional(text(BUCKET, "the name of an existing bucket")), "existing bucket for S3's access logs"
+    )
+    permission_boundary_arn: str = _setting(
+        "", optional(text(ARN, "the ARN of a managed policy")), "boundary of every role in the stack"
+    )
+    vpc_id: str = _setting(
+        "",
+        optional(text(re.compile(r"vpc-[0-9a-f]+"), "the id of a VPC")),
+        "existing VPC to run in; empty runs in none",
+    )
+    vpc_subnet_ids: tuple[str, ...] = _setting(
+        (),
+        many(text(re.compile(r"subnet-[0-9a-f]+"), "the id of a subnet")),
+        "private subnets of the VPC, with a way out",
+    )
+    vpc_route_table_ids: tuple[str, ...] = _setting(
+        (),
+        many(text(re.compile(r"rtb-[0-9a-f]+"), "the id of a route table")),
+        "their route tables: each gets endpoints for S3 and DynamoDB; empty makes none",
     )
 
-    log_level: str = _setting("INFO", _one_of(*LOG_LEVELS), "least severe log line that is written")
-    log_retention_days: int = _setting(30, _one_of(*RETENTION_DAYS), "days logs are kept")
-    jobs_retention_days: int = _setting(90, _whole(1, 3650), "days a job's documents and reports are kept")
+    event_bus: str = _setting("default", text(BUS, "the name of an event bus in this account"), "where events go")
+    file_events: tuple[str, ...] = _setting(
+        ("REJECTED", "FAILED"), many(one_of(*FILE_EVENTS)), "states of a file that are announced"
+    )
+
+    alarm_email: str = _setting(
+        "", optional(text(EMAIL, "an e-mail address")), "who hears of alarms; empty tells nobody"
+    )
+    log_level: str = _setting("INFO", one_of(*LOG_LEVELS), "least severe log line that is written")
+    log_retention_days: int = _setting(30, one_of(*RETENTION_DAYS), "days logs are kept")
+    jobs_retention_days: int = _setting(90, whole(1, 3650), "days a job's documents and reports are kept")
 
     @property
     def stack_id(self) -> str:
@@ -213,11 +185,19 @@ class Settings:
                 continue
             try:
                 parsed[name] = known[name].metadata["parse"](value)
-            except _Wrong as wrong:
+            except Wrong as wrong:
                 mistakes.append(f"{name}: expected {wrong}, found {value!r}")
         if mistakes:
             raise ValueError("\n".join(mistakes))
-        return cls(**parsed)
+        settings = cls(**parsed)
+        settings._check_vpc()
+        return settings
+
+    def _check_vpc(self) -> None:
+        if bool(self.vpc_id) != bool(self.vpc_subnet_ids):
+            raise ValueError("vpc_subnet_ids: expected with vpc_id and not without, found one of them alone")
+        if self.vpc_route_table_ids and not self.vpc_id:
+            raise ValueError("vpc_route_table_ids: expected only with vpc_id, found alone")
 
     @classmethod
     def parse(cls, assignments: Iterable[str] | Mapping[str, str]) -> Settings:
@@ -236,9 +216,9 @@ class Settings:
 def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
     """`["a=1", "b=x=y"]` -> `{"a": "1", "b": "x=y"}`. Raises ValueError for a text without '='."""
     pairs: dict[str, str] = {}
-    for text in assignments:
-        name, equals, value = text.partition("=")
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not equals or not name.strip():
-            raise ValueError(f"{text}: expected NAME=VALUE")
+            raise ValueError(f"{assignment}: expected NAME=VALUE")
         pairs[name.strip()] = value.strip()
     return pairs

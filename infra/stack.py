@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.functions import Functions
+from infra.network import Network
 from infra.settings import Settings
 from infra.storage import Storage
 from infra.workflow import Workflow
@@ -17,8 +19,12 @@ class SluicewayStack(cdk.Stack):
         super().__init__(scope, id, description="Sluiceway: lands files from HTTP in S3, verified.")
         storage = Storage(self, "Storage", settings=settings)
         bus = events.EventBus.from_event_bus_name(self, "EventBus", settings.event_bus)
-        functions = Functions(self, "Functions", settings=settings, storage=storage, bus=bus)
+        network = Network(self, "Network", settings=settings)
+        functions = Functions(self, "Functions", settings=settings, storage=storage, bus=bus, network=network)
         workflow = Workflow(self, "Workflow", settings=settings, storage=storage, functions=functions)
+        if settings.permission_boundary_arn:
+            boundary = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", settings.permission_boundary_arn)
+            iam.PermissionsBoundary.of(self).apply(boundary)
 
         self._output("JobsBucket", storage.jobs_bucket.bucket_name, "job documents, manifests and reports")
         self._output("LandingBucket", storage.landing_bucket.bucket_name, "where files land by default")

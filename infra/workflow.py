@@ -6,14 +6,19 @@ Refuses to know what the functions do with them.
 
 from __future__ import annotations
 
+from typing import cast
+
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from infra.audit import explain, explain_wildcards
 from infra.functions import Functions
 from infra.settings import Settings
 from infra.storage import Storage
@@ -27,6 +32,7 @@ TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.Ex
 TRANSIENT_ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 30
 
+COLON = cdk.ArnFormat.COLON_RESOURCE_NAME
 JOB_ID = "$.job_id"
 EXECUTION = "$$.Execution.Id"
 # Executions that end so may never have reached a Catch.
@@ -85,7 +91,10 @@ class Workflow(Construct):
             definition_body=sfn.DefinitionBody.from_chainable(start_export),
             state_machine_type=sfn.StateMachineType.STANDARD,
             timeout=cdk.Duration.minutes(settings.deadline_minutes),
+            tracing_enabled=True,
+            logs=self._logs(settings),
         )
+        self._explain(storage, functions)
         self._complete_unseen_ends(functions)
 
     def _transfer_files(self, storage: Storage, functions: Functions) -> sfn.DistributedMap:
@@ -145,11 +154,47 @@ class Workflow(Construct):
         )
         return state
 
+    def _logs(self, settings: Settings) -> sfn.LogOptions:
+        """Failures only, and never what states pass on: an execution's input may hold links."""
+        group = logs.LogGroup(self, "StateMachineLogs", removal_policy=cdk.RemovalPolicy.DESTROY)
+        cast(logs.CfnLogGroup, group.node.default_child).retention_in_days = settings.log_retention_days
+        return sfn.LogOptions(destination=group, level=sfn.LogLevel.ERROR, include_execution_data=False)
+
+    def _explain(self, storage: Storage, functions: Functions) -> None:
+        machine, stack = self.state_machine, cdk.Stack.of(self)
+        explain(
+            machine,
+            "SF1",
+            "Step Functions keeps every event of an execution for 90 days; logging each again would cost more than "
+            "moving a small file.",
+        )
+        explain_wildcards(machine, ("*",), "IAM knows no resource for writing traces or delivering logs.")
+        invoked = [f"{function.function_arn}:*" for function in functions.all]
+        explain_wildcards(machine, invoked, "The versions of one function.")
+        # CDK grants what a Map reads and writes by bucket, not by prefix; the bucket is the stack's own.
+        objects = stack.format_arn(
+            service="s3", region="", account="", resource=storage.jobs_bucket.bucket_name, resource_name="*"
+        )
+        explain_wildcards(machine, (objects,), "Units are read from, results written to, a job's own prefix.")
+        name = cdk.Fn.select(6, cdk.Fn.split(":", machine.state_machine_arn))
+        executions = stack.format_arn(service="states", resource="execution", resource_name="", arn_format=COLON)
+        own = [f"{executions}{name}:*", f"{executions}{name}/*:*"]
+        explain_wildcards(machine, own, "The executions of this machine, its Map's children among them.")
+
     def _complete_unseen_ends(self, functions: Functions) -> None:
         """A stopped execution, a timeout and an overflow of history reach no Catch: this rule sees them.
 
         Step Functions speaks on the account's default bus, whichever bus Sluiceway's own events go to.
         """
+        unheard = sqs.Queue(
+            self,
+            "UnheardEnds",
+            enforce_ssl=True,
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            retention_period=cdk.Duration.days(14),  # the longest SQS keeps anything
+        )
+        explain(unheard, "SQS3", "It is a dead-letter queue itself.")
+        self.unheard_ends = unheard
         events.Rule(
             self,
             "ExecutionEnded",
@@ -159,7 +204,7 @@ class Workflow(Construct):
                 detail_type=["Step Functions Execution Status Change"],
                 detail={"stateMachineArn": [self.state_machine.state_machine_arn], "status": list(UNSEEN_ENDS)},
             ),
-            targets=[targets.LambdaFunction(functions.complete_job)],
+            targets=[targets.LambdaFunction(functions.complete_job, dead_letter_queue=unheard)],
         )
 
 

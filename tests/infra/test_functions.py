@@ -12,15 +12,16 @@ import pytest
 
 from infra.functions import folder_of
 from sluiceway.config import Config
-from tests.infra.template import Template
+from tests.infra.template import Template, text
 
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
 FOLDERS = ("start_export", "poll_export", "dispatch_files", "process_file", "record_failure", "complete_job")
-# Whatever these stand for in an account, they are one thing: a wildcard must not hide in what is compared.
-WILDCARDS_FORCED = {
-    # No resource type exists for answering a task token.
-    ("complete_job", "states:SendTaskSuccess", "*"),
-    ("complete_job", "states:SendTaskFailure", "*"),
+# IAM knows no resource for these actions.
+TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+TOKENS = {"states:SendTaskSuccess", "states:SendTaskFailure"}
+INTERFACES = {
+    *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
+    *("ec2:DeleteNetworkInterface", "ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"),
 }
 
 
@@ -93,18 +94,71 @@ def test_each_function_has_a_role_of_its_own_without_managed_policies(template: 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_statement_holds_a_wildcard_that_is_not_forced(template: Template, folder: str) -> None:
-    own = {template.bucket("JobsBucket"), template.bucket("LandingBucket")}
+    forced = TRACES | (TOKENS if folder == "complete_job" else set())
+    objects = (f"{template.bucket('JobsBucket')}/", f"{template.bucket('LandingBucket')}/")
     for statement in template.statements_of_function(folder):
         assert statement.effect == "Allow"
+        assert not [action for action in statement.actions if "*" in action]
+        if statement.resources == ("*",):
+            assert set(statement.actions) <= forced
+            continue
         for resource in statement.resources:
-            for action in statement.actions:
-                assert "*" not in action
-                if (folder, action, resource) in WILDCARDS_FORCED or "*" not in resource:
-                    continue
-                # What is left names objects of one of the stack's buckets, or secrets under the prefix.
-                in_a_bucket = any(resource.startswith(f"{arn}/") for arn in own)
-                is_secret = resource.endswith(":secret:sluiceway/*")
-                assert in_a_bucket or is_secret, (folder, action, resource)
+            # What a `*` may stand for: a key in a bucket of the stack, or a secret under the prefix.
+            assert "*" not in resource or resource.startswith(objects) or resource.endswith(":secret:sluiceway/*")
+
+
+def test_in_a_vpc_a_function_may_attach_itself_and_no_more(synth: Callable[..., Template]) -> None:
+    template = synth(
+        vpc_id="vpc-0a1b2c3d", vpc_subnet_ids="subnet-1a1b2c3d,subnet-2a1b2c3d", vpc_route_table_ids="rtb-0a1b2c3d"
+    )
+    for folder in FOLDERS:
+        _, properties = template.function(folder)
+        assert properties["VpcConfig"]["SubnetIds"] == ["subnet-1a1b2c3d", "subnet-2a1b2c3d"]
+        everywhere = {
+            action
+            for statement in template.statements_of_function(folder)
+            if statement.resources == ("*",)
+            for action in statement.actions
+        }
+        assert everywhere - TOKENS == TRACES | INTERFACES
+    endpoints = {text(each["Properties"]["ServiceName"]) for each in template.of_type("AWS::EC2::VPCEndpoint").values()}
+    assert endpoints == {"com.amazonaws.${AWS::Region}.s3", "com.amazonaws.${AWS::Region}.dynamodb"}
+
+
+def test_outside_a_vpc_nothing_of_one_is_made(template: Template) -> None:
+    assert not [each for each in template.body["Resources"].values() if each["Type"].startswith("AWS::EC2::")]
+
+
+def test_keys_by_setting_may_be_used_by_process_file_alone(synth: Callable[..., Template]) -> None:
+    keys = [f"arn:aws:kms:eu-west-1:111122223333:key/{n}2345678-90ab-cdef-1234-567890abcdef" for n in (1, 2)]
+    template = synth(landing_kms_key_arn=keys[0], kms_key_arns=keys[1])
+    for action in ("kms:GenerateDataKey", "kms:Decrypt"):
+        assert template.resources_for("process_file", action) == set(keys)
+        for folder in FOLDERS:
+            assert folder == "process_file" or not template.resources_for(folder, action)
+
+
+def test_an_existing_landing_bucket_is_used_not_made(synth: Callable[..., Template]) -> None:
+    template = synth(landing_bucket="acme-landing")
+    assert len(template.of_type("AWS::S3::Bucket")) == 1
+    assert template.resources_for("process_file", "s3:PutObject") == {"arn:${AWS::Partition}:s3:::acme-landing/*"}
+    assert environment(template, "process_file")["SLUICEWAY_LANDING_BUCKET"] == "acme-landing"
+    assert template.body["Outputs"]["LandingBucket"]["Value"] == "acme-landing"
+
+
+@pytest.mark.parametrize(("setting", "reserved"), [("0", None), ("25", 25)])
+def test_concurrency_is_reserved_for_process_file_by_setting(
+    synth: Callable[..., Template], setting: str, reserved: int | None
+) -> None:
+    template = synth(process_file_reserved_concurrency=setting)
+    for folder in FOLDERS:
+        expected = reserved if folder == "process_file" else None
+        assert template.function(folder)[1].get("ReservedConcurrentExecutions") == expected
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_function_is_traced(template: Template, folder: str) -> None:
+    assert template.function(folder)[1]["TracingConfig"] == {"Mode": "Active"}
 
 
 def test_only_process_file_may_write_where_files_land_and_only_there(synth: Callable[..., Template]) -> None:

@@ -66,6 +66,9 @@ def test_text_and_typed_values_become_the_settings_type(name: str, given: Any, v
         ("file_events", "RUNNING", "a list, each item one of STORED"),
         ("log_retention_days", "8", "one of 1, 3, 5, 7"),
         ("stack_name", "1st", "a CloudFormation stack name"),
+        ("kms_key_arns", "arn:aws:kms:*:*:key/*", "a list, each item the ARN of a key"),
+        ("permission_boundary_arn", "Boundary", "the ARN of a managed policy"),
+        ("alarm_email", "nobody", "an e-mail address"),
     ],
 )
 def test_a_wrong_value_is_refused_naming_setting_found_and_expected(name: str, given: Any, expected: str) -> None:
@@ -107,3 +110,13 @@ def test_defaults_pass_their_own_checks() -> None:
     defaults = {name: default for name, default, _ in Settings.describe()}
     assert Settings.from_context(defaults) == Settings()
     assert all(about for _, _, about in Settings.describe())
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"vpc_id": "vpc-1a"}, {"vpc_subnet_ids": "subnet-1a"}, {"vpc_route_table_ids": "rtb-1a"}],
+    ids=lambda settings: str(*settings),
+)
+def test_half_a_vpc_is_refused(settings: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="expected (only )?with vpc_id"):
+        Settings.parse(settings)

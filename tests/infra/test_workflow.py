@@ -161,6 +161,22 @@ def test_ends_that_no_catch_sees_invoke_complete_job(template: Template) -> None
     assert text(permission["Properties"]["SourceArn"]) == f"${{{rule_id}.Arn}}"
 
 
+def test_an_end_that_complete_job_could_not_be_told_of_is_kept(template: Template) -> None:
+    queue, resource = template.the("AWS::SQS::Queue", "UnheardEnds")
+    assert resource["Properties"]["SqsManagedSseEnabled"] is True
+    assert resource["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    _, rule = template.the("AWS::Events::Rule", "ExecutionEnded")
+    (target,) = rule["Properties"]["Targets"]
+    assert text(target["DeadLetterConfig"]["Arn"]) == f"${{{queue}.Arn}}"
+
+
+def test_the_machine_is_traced_and_logs_failures_without_what_states_carry(template: Template) -> None:
+    _, machine = template.the("AWS::StepFunctions::StateMachine")
+    assert machine["Properties"]["TracingConfiguration"] == {"Enabled": True}
+    logging = machine["Properties"]["LoggingConfiguration"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)
+
+
 def test_the_machines_role_is_limited_to_itself_its_functions_and_the_jobs_bucket(template: Template) -> None:
     machine_id, machine = template.the("AWS::StepFunctions::StateMachine")
     role = machine["Properties"]["RoleArn"]["Fn::GetAtt"][0]
@@ -179,9 +195,13 @@ def test_the_machines_role_is_limited_to_itself_its_functions_and_the_jobs_bucke
             for action in ("GetObject", "PutObject", "ListMultipartUploadParts", "AbortMultipartUpload")
         },
     }
+    # IAM knows no resource for delivering logs and writing traces.
+    everywhere = ("logs:", "xray:")
     found: dict[str, set[str]] = {}
     for statement in template.statements_of_role(role):
         for action in statement.actions:
+            if statement.resources == ("*",) and action.startswith(everywhere):
+                continue
             found.setdefault(action, set()).update(statement.resources)
     assert found == allowed
 
