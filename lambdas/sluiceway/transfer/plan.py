@@ -1,9 +1,9 @@
 """How a file is cut into parts. Pure arithmetic.
 
 Requests are the cost that part size decides: at USD 0.005 per 1,000 a part request costs as much as 0.75 s of a
-512 MB function, while bigger parts were measured to cost no speed. So a plan takes the largest parts whose buffers
-fit a share of memory, and a body that fits one part is a single PutObject. Buffers are anonymous maps touched page
-by page, so a small file never pays for a large part.
+512 MB function, while bigger parts were measured to cost no speed. So a plan takes the fewest parts
+whose buffers fit a share of memory, all of about one size, and a body that fits one part is a single PutObject.
+Buffers are anonymous maps touched page by page, so a small file never pays for a large part.
 """
 
 from __future__ import annotations
@@ -35,6 +35,15 @@ class Limits:
     max_parts: int = MAX_PARTS
     max_single_put_bytes: int = MAX_SINGLE_PUT_BYTES
 
+    @property
+    def max_object_bytes(self) -> int:
+        return self.max_parts * self.max_part_bytes
+
+    @property
+    def unit(self) -> int:
+        """What a planned part size is a multiple of: whole MiB, which some look-alikes of S3 ask for."""
+        return MIB if self.min_part_bytes >= MIB else 1
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -55,7 +64,8 @@ class Plan:
             )
         if not self.growth_parts:
             return self.part_bytes
-        doublings = (number - 1) // self.growth_parts
+        # Past 64 doublings any size has long met its ceiling; the cap keeps the shift small.
+        doublings = min(64, (number - 1) // self.growth_parts)
         return min(self.part_bytes << doublings, self.largest_part_bytes)
 
 
@@ -72,33 +82,78 @@ def plan_parts(
     holds `uploaders` + 1 part buffers. `part_bytes` overrides the choice; it grows where the file would need more
     parts than S3 takes. Raises PlanError when the file cannot fit."""
     limits = limits or Limits()
-    room = int(memory_bytes * BUFFER_SHARE) // (uploaders + 1)
-    largest = min(limits.max_part_bytes, limits.max_single_put_bytes, max(limits.min_part_bytes, room - room % MIB))
+    largest = _largest_part(memory_bytes, uploaders, part_bytes, limits)
+    if length is None:
+        return _plan_unknown(part_bytes or largest, largest, max_file_bytes, limits)
+    if length > limits.max_object_bytes:
+        raise PlanError(f"a file of {length} bytes exceeds the {limits.max_object_bytes} that S3 takes as one object")
+    needed = _round_up(-(-length // limits.max_parts), limits)
+    if needed > largest:
+        raise PlanError(
+            f"a file of {length} bytes needs parts of {needed} bytes ({limits.max_parts} at most); "
+            f"{memory_bytes // MIB} MiB of memory with {uploaders} uploaders hold parts of {largest}"
+        )
+    if part_bytes is None and length > largest:
+        # As few parts, but alike: the first goes out sooner and the last is not the one all wait for.
+        part_bytes = max(limits.min_part_bytes, _round_up(-(-length // -(-length // largest)), limits))
+    size = max(part_bytes or largest, needed)
+    return Plan(size, size, 0, limits)
+
+
+def largest_file(
+    *, memory_bytes: int, uploaders: int, part_bytes: int | None = None, limits: Limits | None = None
+) -> int:
+    """Bytes of the largest file that a function of `memory_bytes` can plan. Raises PlanError for a part size that S3
+    does not take."""
+    limits = limits or Limits()
+    return _largest_part(memory_bytes, uploaders, part_bytes, limits) * limits.max_parts
+
+
+def fits(
+    length: int | None,
+    *,
+    memory_bytes: int,
+    uploaders: int,
+    part_bytes: int | None = None,
+    limits: Limits | None = None,
+) -> bool:
+    """Whether `plan_parts` would take the file. An unknown length is given the benefit of the doubt: the plan's
+    `bytes_of_part` raises PlanError when the file turns out too large."""
+    return length is None or length <= largest_file(
+        memory_bytes=memory_bytes, uploaders=uploaders, part_bytes=part_bytes, limits=limits
+    )
+
+
+def _largest_part(memory_bytes: int, uploaders: int, part_bytes: int | None, limits: Limits) -> int:
     if part_bytes is not None and not limits.min_part_bytes <= part_bytes <= limits.max_part_bytes:
         raise PlanError(f"a part must have {limits.min_part_bytes} to {limits.max_part_bytes} bytes, not {part_bytes}")
-    start = part_bytes or largest
-    largest = max(largest, start)
-    bound = max_file_bytes if length is None else length
-    if bound <= start * limits.max_parts:
+    room = int(memory_bytes * BUFFER_SHARE) // (uploaders + 1)
+    fitting = min(limits.max_part_bytes, limits.max_single_put_bytes, room - room % limits.unit)
+    return max(limits.min_part_bytes, fitting, part_bytes or 0)
+
+
+def _plan_unknown(start: int, largest: int, bound: int, limits: Limits) -> Plan:
+    """Parts of `start` bytes for as long as `bound` bytes are still reached by doubling later; of `largest` at once
+    where they would not be."""
+    if bound <= start * limits.max_parts or start == largest:
         return Plan(start, start, 0, limits)
-    if length is not None:
-        needed = _round_up(-(-length // limits.max_parts), MIB if limits.min_part_bytes >= MIB else 1)
-        if needed > largest:
-            raise PlanError(
-                f"a file of {length} bytes needs parts of {needed} bytes ({limits.max_parts} at most); "
-                f"the memory given allows {largest}"
-            )
-        return Plan(needed, needed, 0, limits)
-    return Plan(start, largest, _growth_parts(start, largest, limits), limits)
+    low, high = 0, limits.max_parts
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if _reach(start, largest, middle, limits) >= bound else (low, middle - 1)
+    return Plan(start, largest, low, limits) if low else Plan(largest, largest, 0, limits)
 
 
-def _growth_parts(start: int, largest: int, limits: Limits) -> int:
-    """Parts to send at each size so that every doubling still has its turn within max_parts."""
-    doublings = 0
-    while start << doublings < largest:
-        doublings += 1
-    return max(1, limits.max_parts // (2 * doublings + 1)) if doublings else 0
+def _reach(start: int, largest: int, growth_parts: int, limits: Limits) -> int:
+    """Bytes that max_parts parts hold when their size doubles after every `growth_parts`."""
+    reached, left, size = 0, limits.max_parts, start
+    while left:
+        count = left if size >= largest else min(left, growth_parts)
+        reached += count * min(size, largest)
+        left -= count
+        size *= 2
+    return reached
 
 
-def _round_up(value: int, unit: int) -> int:
-    return -(-value // unit) * unit
+def _round_up(value: int, limits: Limits) -> int:
+    return -(-value // limits.unit) * limits.unit
