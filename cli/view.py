@@ -121,7 +121,8 @@ def print_outcome(
     """The closing table, on stdout: `outcome` is what `--json` prints, `problems` the report's lines of files that
     did not land."""
     console = Console()
-    table = Table(title=f"{outcome['job_id']}: {outcome['status']}", title_justify="left", show_header=False)
+    console.print(Text(f"{outcome['job_id']}: {outcome['status']}", style="bold"), soft_wrap=True)
+    table = Table(show_header=False)
     for state, count in outcome["files"].items():
         table.add_row(state, str(count), style=COLOURS[state] if count else "dim")
     table.add_row("bytes", f"{outcome['bytes']:,} ({decimal(outcome['bytes'])})")

@@ -22,6 +22,7 @@ import botocore.session
 from botocore.config import Config
 
 from local import synth
+from local.calls import OnCall
 from local.front import Front
 from local.http import Server
 from local.lambda_types import Report
@@ -54,7 +55,7 @@ class Engine:
 
     `landed` is the folder of the objects, `landed/<bucket>/<key>`. `settings` are names of infra/settings.py with
     their values as text. `secrets` is a JSON file `{name: value}`. `wait_scale` shortens the state machine's Wait
-    states. `template` and `code` replace the synthesised app and lambdas/.
+    states. `template` and `code` replace the synthesised app and lambdas/. `on_call` is told every request.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
     EngineBusyError.
@@ -71,6 +72,7 @@ class Engine:
         max_processes: int | None = None,
         template: Mapping[str, Any] | None = None,
         code: Path | None = None,
+        on_call: OnCall | None = None,
     ) -> None:
         self.store = Path(landed).resolve()
         self.endpoint_url = ""
@@ -83,6 +85,7 @@ class Engine:
         self._wait_scale = wait_scale
         self._max_processes = max_processes
         self._template = template
+        self._on_call = on_call
         self._code = code or synth.ROOT / "lambdas"
         self._stack = ExitStack()
         self._pool: Pool | None = None
@@ -134,7 +137,7 @@ class Engine:
         template = self._template if self._template is not None else synth.template(self._settings)
         s3 = S3(self.store)
         self._stack.callback(s3.close)
-        front = Front(s3, _not_yet, lambda: server.port)
+        front = Front(s3, _not_yet, lambda: server.port, self._on_call)
         server = Server(front, name="aws")
         self._stack.callback(server.close)
         self.endpoint_url = server.url

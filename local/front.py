@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
 
+from local.calls import OnCall, call_of
 from local.http import Request, Response
 from local.lambda_types import MAX_PAYLOAD_BYTES
 from local.lambdas import Pool, PoolClosedError, UnknownFunctionError
@@ -32,8 +33,15 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 class Front:
     """A handler for local.http.Server."""
 
-    def __init__(self, s3: Callable[[Request], Response], moto: Wsgi, port: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        s3: Callable[[Request], Response],
+        moto: Wsgi,
+        port: Callable[[], int],
+        on_call: OnCall | None = None,
+    ) -> None:
         self.pool: Pool | None = None
+        self._on_call = on_call
         self._s3 = s3
         self._moto = moto
         self._port = port
@@ -46,16 +54,22 @@ class Front:
     def __call__(self, request: Request) -> Response:
         service = service_of(request)
         if service == "s3":
+            self._tell(request, service)
             return self._s3(request)
         if service == "lambda" and request.method == "POST" and (match := _INVOKE.fullmatch(request.path)):
             return self._invoke(unquote(match.group(1)), request)
         body = request.body.read()
+        self._tell(request, service, body)
         if refusal := _refuse_large_input(request, body):
             return refusal
         if service == "dynamodb":
             with self._tables:
                 return self._ask_moto(request, body)
         return self._ask_moto(request, body)
+
+    def _tell(self, request: Request, service: str, body: bytes = b"") -> None:
+        if self._on_call is not None:
+            self._on_call(call_of(request, service, body))
 
     def _invoke(self, name: str, request: Request) -> Response:
         kind = request.headers.get("x-amz-invocation-type", "RequestResponse")

@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 import psutil
 
+from local.calls import principal
 from local.http import Request, Response, Server
 from local.lambda_types import MAX_PAYLOAD_BYTES, Function, Invocation, Report, Result, failure, posted_failure
 
@@ -236,7 +237,7 @@ def _environment(function: Function, endpoint_url: str, port: int, home: Path) -
         "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_ACCESS_KEY_ID": principal(function.handler),
         "AWS_SECRET_ACCESS_KEY": "local",
         "AWS_SESSION_TOKEN": "local",
         "AWS_EC2_METADATA_DISABLED": "true",
