@@ -10,7 +10,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import ijson  # type: ignore[import-untyped, unused-ignore]
 
@@ -25,24 +25,33 @@ MAX_LINE_BYTES = 1024**2
 TSV_HEADER = "TsvHttpData-1.0"
 COLUMNS = frozenset(FileEntry.model_fields)
 
+# What the beginning of a manifest is judged by.
+HEAD_BYTES = 64 * 1024
+
+
+class BinarySource(Protocol):
+    """A buffered binary file: `read` returns as many bytes as asked for, fewer only at the end."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 Stream: TypeAlias = "io.BufferedReader[Any]"
 Reader = Callable[[Stream, str], Iterator[Entry]]
 
 
-def read_entries(stream: Stream, name: str, format: str | None = None) -> Iterator[Entry]:
+def read_entries(stream: BinarySource, name: str, format: str | None = None) -> Iterator[Entry]:
     """The entries of a manifest. `name` leads the place of each mistake and its ending breaks a tie; `format` is one
     of READERS, told from the content where it is None. Raises InvalidJobError for a file that is no such manifest;
     a single broken line becomes an entry with its mistake."""
-    if stream.peek(len(BOM))[: len(BOM)] == BOM:
-        stream.read(len(BOM))
-    return READERS[format or detect_format(stream, name)](stream, name)
+    head = stream.read(HEAD_BYTES).removeprefix(BOM)
+    whole: Stream = io.BufferedReader(_Rejoined(head, stream), HEAD_BYTES)
+    return READERS[format or detect_format(head, name)](whole, name)
 
 
-def detect_format(stream: Stream, name: str) -> str:
+def detect_format(head: bytes, name: str) -> str:
     """By the first line that is not blank. A URL there begins a plain list, unless the file is called `.csv`: a
     comma may be part of a URL."""
-    head = stream.peek().lstrip()
-    line = head.split(b"\n", 1)[0].decode(errors="replace").strip()
+    line = head.lstrip().split(b"\n", 1)[0].decode(errors="replace").strip()
     if line.startswith("{"):
         return "jsonl"
     if line.startswith("["):
@@ -134,6 +143,23 @@ READERS: dict[str, Reader] = {
     "urls": read_url_list,
     "tsv": read_tsv,
 }
+
+
+class _Rejoined(io.RawIOBase):
+    """A stream and the beginning that was already read from it."""
+
+    def __init__(self, head: bytes, stream: BinarySource) -> None:
+        super().__init__()
+        self._head, self._stream = head, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, view: Any, /) -> int:
+        piece = self._head[: len(view)] if self._head else self._stream.read(len(view))
+        self._head = self._head[len(piece) :]
+        view[: len(piece)] = piece
+        return len(piece)
 
 
 def _names(line: str) -> list[str]:

@@ -77,8 +77,9 @@ def found(value: Any, *, secret: bool = False) -> str:
 
 
 def _shown(text: str) -> str:
-    # A link that is too broken to be seen as one still carries its signature after the question mark.
-    text = redact_text(text) if "://" in text else text.partition("?")[0].rpartition("@")[2]
+    # A link that is too broken to be seen as one still has its signature after the question mark, a password before
+    # the at sign.
+    text = redact_text(text.partition("?")[0].rpartition("@")[2])
     return repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
 
 
@@ -110,13 +111,17 @@ def _expectation(details: ErrorDetails) -> str:
         case "union_tag_invalid" | "union_tag_not_found":
             return "urls, manifest or http"
         case "greater_than_equal":
-            return f"at least {context['ge']}"
+            return f"at least {_number(context['ge'])}"
         case "less_than_equal":
-            return f"at most {context['le']}"
+            return f"at most {_number(context['le'])}"
         case "greater_than":
-            return f"more than {context['gt']}"
+            return f"more than {_number(context['gt'])}"
         case "too_long" | "string_too_long":
             return f"at most {context['max_length']}" + (" characters" if kind == "string_too_long" else " items")
         case "too_short":
             return f"at least {context['min_length']} items"
     return _EXPECTED.get(kind, details["msg"])
+
+
+def _number(bound: float) -> str:
+    return str(int(bound)) if bound == int(bound) else str(bound)

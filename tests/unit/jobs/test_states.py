@@ -30,7 +30,7 @@ LEGAL_JOB_STEPS = {
 }
 
 
-@pytest.mark.parametrize(("before", "after"), product(JobState, JobState))
+@pytest.mark.parametrize(("before", "after"), list(product(JobState, JobState)))
 def test_a_job_takes_legal_steps_and_no_other(before: JobState, after: JobState) -> None:
     if (before.value, after.value) in LEGAL_JOB_STEPS:
         check_job_transition(before, after)
@@ -39,7 +39,7 @@ def test_a_job_takes_legal_steps_and_no_other(before: JobState, after: JobState)
             check_job_transition(before, after)
 
 
-@pytest.mark.parametrize(("end", "after"), product(sorted(FILE_ENDS), FileState))
+@pytest.mark.parametrize(("end", "after"), list(product(sorted(FILE_ENDS), FileState)))
 def test_a_file_that_has_ended_stays_so(end: FileState, after: FileState) -> None:
     with pytest.raises(IllegalTransitionError):
         check_file_transition(end, after)

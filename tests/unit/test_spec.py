@@ -1,0 +1,132 @@
+"""The job document: what is valid, and what is said of what is not."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from sluiceway.errors import InvalidJobError
+from sluiceway.spec import load_job
+
+URLS = {"type": "urls", "files": ["https://h/a"]}
+HTTP = {
+    "type": "http",
+    "start": {"url": "https://h/exports", "json": {"table": "orders"}},
+    "poll": {"url": "https://h/exports/{{ id }}", "status": "status", "completed": ["done"]},
+    "files": {"list": "files[].{url: href}"},
+}
+FULL = {
+    "job_id": "acme-2026-11-23",
+    "source": {"type": "urls", "files": [{"url": "https://h/a", "key": "a.csv", "size": 123, "sha256": "ab" * 32}]},
+    "destination": {"bucket": "landing", "prefix": "acme/2026-11-23/", "if_exists": "never",
+                    "storage_class": "STANDARD", "kms_key_id": None, "tags": {"a": "b"}, "metadata": {"c": "d"}},
+    "limits": {"max_file_bytes": 5368709120, "max_concurrency": 100, "failed_files_percent": 100,
+               "deadline_minutes": 720},
+    "commit": "per-file",
+    "task_token": None,
+}  # fmt: skip
+
+
+def changed(**more: Any) -> dict[str, Any]:
+    return {"source": URLS, **more}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [FULL, changed(), {"source": HTTP}, {"source": {"type": "manifest", "location": "s3://b/k", "format": "csv"}},
+     changed(job_id="a"), changed(job_id="A._-9" * 16), {"source": {"type": "urls", "files": []}}],
+)  # fmt: skip
+def test_a_valid_job_is_the_same_after_it_was_written_and_read(document: dict[str, Any]) -> None:
+    job = load_job(document, "default-id")
+    written = job.model_dump_json(by_alias=True, exclude_defaults=True)
+    assert load_job(json.loads(written), "another") == job
+
+
+def test_a_job_without_an_id_gets_the_default() -> None:
+    assert load_job(changed(), "default-id").job_id == "default-id"
+
+
+def source(**more: Any) -> dict[str, Any]:
+    return {"source": {**URLS, **more}}
+
+
+def http(part: str, **more: Any) -> dict[str, Any]:
+    return {"source": {**HTTP, part: {**HTTP[part], **more}}}  # type: ignore[dict-item]
+
+
+WRONG: list[tuple[Any, list[str]]] = [
+    ([], ["job: expected an object, found a list"]),
+    ({}, ["source: expected a value, found nothing"]),
+    (changed(soruce=1), ["soruce: expected no such field, found the field 'soruce'"]),
+    (changed(job_id="../x"), ["job_id: expected 1 to 80 of letters"]),
+    (changed(job_id="a" * 81), ["job_id: "]),
+    (changed(job_id="a\n"), ["job_id: "]),
+    (changed(job_id=5), ["job_id: "]),
+    ({"source": {"type": "ftp"}}, ["source.type: expected urls, manifest or http, found 'ftp'"]),
+    ({"source": {}}, ["source.type: expected urls, manifest or http, found nothing"]),
+    ({"source": "https://h"}, ["source: expected an object, found 'https://h'"]),
+    ({"source": {"type": "urls"}}, ["source.files: expected a value, found nothing"]),
+    (source(files=["https://h/a", {"url": "https://h/b", "size": "5"}, {"key": "x"}]),
+     ["source.files[1].size: expected a whole number, found '5'",
+      "source.files[2].url: expected a value, found nothing"]),
+    (source(files=[{"url": "https://h/b", "size": True}]),
+     ["source.files[0].size: expected a whole number, found true"]),
+    (source(files=[{"url": "https://h/b", "sha257": "x"}]), ["source.files[0].sha257: expected no such field"]),
+    (source(files="https://h"), ["source.files: expected a list, found 'https://h'"]),
+    (changed(destination={"bucket": "Not_A_Bucket"}), ["destination.bucket: expected the name of a bucket"]),
+    (changed(destination={"prefix": "/abs"}), ["destination.prefix: expected a key without empty segments"]),
+    (changed(destination={"prefix": "a/../"}), ["destination.prefix: expected a key without '.' and '..' segments"]),
+    (changed(destination={"if_exists": "skip-unchanged"}),
+     ["destination.if_exists: expected overwrite or never, found 'skip-unchanged'"]),
+    (changed(destination={"storage_class": "FAST"}), ["destination.storage_class: expected STANDARD, "]),
+    (changed(destination={"tags": {"a": 1}}), ["destination.tags.a: expected a string, found 1"]),
+    (changed(destination={"metadata": {"a b": "c"}}), ["destination.metadata: expected metadata of letters"]),
+    (changed(limits={"max_file_bytes": 0}), ["limits.max_file_bytes: expected at least 1, found 0"]),
+    (changed(limits={"max_concurrency": 1.5}), ["limits.max_concurrency: expected a whole number, found 1.5"]),
+    (changed(limits={"failed_files_percent": 101}), ["limits.failed_files_percent: expected at most 100, found 101"]),
+    (changed(limits={"deadline_minutes": 0}), ["limits.deadline_minutes: expected more than 0, found 0"]),
+    (changed(commit="all-or-nothing"), ["commit: expected per-file, found 'all-or-nothing'"]),
+    (http("start", url="h/exports"), ["source.start.url: expected a URL"]),
+    (http("start", body="x"), ["source.start: expected body or json, not both"]),
+    (http("start", headers={"A B": "c"}), ["source.start.headers: expected header names"]),
+    (http("start", headers={"A": "c\r\nB: d"}), ["source.start.headers: expected header names"]),
+    (http("poll", status="a["), ["source.poll.status: expected a JMESPath expression, found 'a['"]),
+    (http("poll", url="https://h/{{ a[ }}"), ["source.poll.url: expected a JMESPath expression"]),
+    (http("poll", url_header="Location"), ["source.poll: expected url or url_header, one of them"]),
+    (http("poll", completed=[]), ["source.poll.completed: expected at least 1 items"]),
+    (http("files", digests={"sha3": "x"}), ["source.files: expected digests named md5, "]),
+    ({"source": {"type": "manifest", "location": "s3://b/k", "format": "xml"}}, ["source.format: expected jsonl, "]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "expected"), WRONG)
+def test_every_wrong_field_is_told_by_its_path(document: Any, expected: list[str]) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        load_job(document, "default-id")
+    told = [str(mistake) for mistake in caught.value.mistakes]
+    assert len(told) == len(expected), told
+    assert [text.startswith(start) for text, start in zip(told, expected, strict=True)] == [True] * len(told), told
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        http("start", headers={"Authorization": "planted\n"}),
+        http("start", body=5, headers={"X": "planted\n"}),
+        source(files=["ftp://h/a?sig=planted"]),
+        changed(task_token=["planted"]),
+        changed(job_id="https://h/?planted"),
+    ],
+)
+def test_a_mistake_shows_no_secret(document: dict[str, Any]) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        load_job(document, "default-id")
+    assert "planted" not in str(caught.value)
+
+
+def test_a_hundred_thousand_files_are_a_job() -> None:
+    many = [{"url": f"https://h/{n}", "key": f"k{n}", "size": n} for n in range(100_000)]
+    job = load_job({"source": {"type": "urls", "files": many}}, "big")
+    assert len(job.source.files) == 100_000  # type: ignore[union-attr, arg-type]
