@@ -38,13 +38,15 @@ _CRCS: dict[str, Callable[[memoryview, int], int]] = {
 
 def normalise(name: str, value: str) -> str:
     """The lower-case hex form of a digest given in hex or base64. Raises ValueError for an unknown algorithm or a
-    value of another length: hex and base64 of one algorithm never have the same length, so neither is guessed."""
+    value of another length. Neither form is guessed: they differ in length, or, for 4 bytes, base64 ends in padding.
+    """
     if name not in ALGORITHMS:
         raise ValueError(f"{name} is none of {', '.join(ALGORITHMS)}")
     size = ALGORITHMS[name]
     text = value.strip()
     try:
-        raw = bytes.fromhex(text) if len(text) == 2 * size else base64.b64decode(text, validate=True)
+        is_hex = len(text) == 2 * size and not text.endswith("=")
+        raw = bytes.fromhex(text) if is_hex else base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         raise ValueError(f"{value!r} is neither hex nor base64 of {size} bytes") from None
     if len(raw) != size:
