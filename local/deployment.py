@@ -7,6 +7,7 @@ made of. Refuses to know how functions run or where objects lie.
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import logging
 import warnings
@@ -29,8 +30,10 @@ LOG = logging.getLogger(__name__)
 
 STACK = "sluiceway"
 # Types without which a job runs the same on one machine.
-_HARMLESS = ("AWS::CDK::", "AWS::CloudWatch::", "AWS::IAM::", "AWS::KMS::", "AWS::Logs::", "AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy",
-             "AWS::Lambda::Permission", "AWS::Budgets::", "AWS::SNS::", "AWS::EC2::")  # fmt: skip
+_HARMLESS = (
+    "AWS::Budgets::", "AWS::CDK::", "AWS::CloudWatch::", "AWS::EC2::", "AWS::IAM::", "AWS::KMS::", "AWS::Logs::",
+    "AWS::Lambda::Permission", "AWS::S3::BucketPolicy", "AWS::SNS::", "AWS::SQS::QueuePolicy",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ class Deployed:
 def application() -> Any:
     """moto as a WSGI application, empty."""
     moto_api_backend.reset()
-    return DomainDispatcherApplication(create_backend_app)
+    app = DomainDispatcherApplication(create_backend_app)
+    app.get_backend_for_host = functools.cache(app.get_backend_for_host)  # it lists moto's folder at every request
+    return app
 
 
 def reset() -> None:

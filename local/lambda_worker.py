@@ -30,7 +30,7 @@ from local.lambda_types import MAX_PAYLOAD_BYTES, Function, Invocation, Report, 
 LOG = logging.getLogger(__name__)
 
 INIT_SECONDS = 120.0  # Lambda grants 10 s; a laptop compiling bytecode for the first time needs more
-WATCH_SECONDS = 0.05
+WATCH_SECONDS = 0.1  # the kernel keeps the peak in between
 REGION = "us-east-1"
 _API = "/2018-06-01/runtime/"
 _BOOT = Path(__file__).with_name("lambda_boot.py")
@@ -45,6 +45,7 @@ class Worker:
         self.function = function
         self.served = 0
         self.dead = False
+        self.idle_since = 0.0
         self._log = log
         self._on_exit = on_exit
         self._inbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()

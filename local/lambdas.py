@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,7 @@ from local.lambda_worker import Worker
 LOG = logging.getLogger(__name__)
 
 PROCESSES_PER_CORE = 4
+IDLE_SECONDS = 1.0
 
 
 class UnknownFunctionError(Exception):
@@ -142,6 +144,7 @@ class Pool:
                 self._changed.notify_all()
 
     def _take(self, function: Function, owner: str) -> Worker | None:
+        """A process for the function, alone; None when the owner was stopped meanwhile."""
         with self._changed:
             while True:
                 if self._closed:
@@ -155,13 +158,22 @@ class Pool:
                 if len(self._workers) - len(self._ending) + self._starting < self._max:
                     self._starting += 1
                     break
-                if self._idle:
-                    evicted = self._idle.pop(0)
-                    self._ending.add(evicted)
-                    evicted.kill()
-                    continue
-                self._changed.wait()
+                self._changed.wait(self._make_room(function))
         return self._start(function)
+
+    def _make_room(self, function: Function) -> float | None:
+        """Ends an idle process of another function. If one was used just now it may be wanted again, so a function
+        that has a process at all waits for that one first. Returns how long, None for until something changes."""
+        if not self._idle:
+            return None
+        oldest = self._idle[0]
+        patience = IDLE_SECONDS - (time.monotonic() - oldest.idle_since)
+        if patience > 0 and any(worker.function == function for worker in self._workers):
+            return patience
+        self._idle.remove(oldest)
+        self._ending.add(oldest)
+        oldest.kill()
+        return 0
 
     def _start(self, function: Function) -> Worker:
         def start() -> Worker:
@@ -182,6 +194,7 @@ class Pool:
     def _give_back(self, worker: Worker) -> None:
         with self._changed:
             if worker in self._workers and not worker.dead and worker.process.poll() is None:
+                worker.idle_since = time.monotonic()
                 self._idle.append(worker)
             self._changed.notify()
 

@@ -17,6 +17,7 @@ from typing import Any
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import distributed_iteration_component
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import JobPool
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer import result_writer_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer.resource_eval import resource_eval_s3
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
@@ -52,6 +53,7 @@ def install(patches: Patches, stop: Callable[[str], None]) -> None:
         env.stack.append(MapRun(self, env, eval_input, items, stop).run())
 
     patches.set(component, "_map_run", run)
+    patches.set(result_writer_decl.ResultWriter, "_eval_body", _evaluate_writer)
     patches.set(resource_eval_s3.ResourceEvalS3, "_handle_put_object", staticmethod(write_results))
 
 
@@ -209,6 +211,18 @@ def _begin(frame: Environment, state: str) -> bool:
             raise
         return False
     return True
+
+
+def _evaluate_writer(self: Any, env: Environment) -> None:
+    """Its parameters are of the Map's input, as in AWS; moto looks for them in the children's outputs."""
+    outputs = env.stack.pop()
+    depth = len(env.stack)
+    env.stack.append(env.stack[-1])
+    self.parargs.eval(env=env)
+    parameters = env.stack.pop()
+    del env.stack[depth:]
+    env.stack += [outputs, parameters]
+    self.resource_eval.eval_resource(env=env)
 
 
 def write_results(env: Environment, resource_runtime_part: Any, state_credentials: Any) -> None:
