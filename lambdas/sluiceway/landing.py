@@ -6,44 +6,54 @@ tables and functions.
 
 from __future__ import annotations
 
+import logging
 import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-from urllib.parse import quote
 
 from sluiceway.errors import (
     CannotResumeError,
     FileExistsInSinkError,
     RangesRefusedError,
     SendAgainError,
+    SinkError,
     SourceRestartError,
+    SourceStatusError,
     UploadGoneError,
 )
+from sluiceway.facts import conditions_of, target_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.redact import redact_url
 from sluiceway.relaying import TimeLeft, next_checkpoint, with_sums
-from sluiceway.sink.upload import Target, Upload
+from sluiceway.sink.existing import find_existing
+from sluiceway.sink.upload import Upload
 from sluiceway.source.client import Client
 from sluiceway.source.download import Begun, Download
+from sluiceway.source.stated import stated_digests
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.checksum import PART_CHECKSUMS
+from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Transfer
-from sluiceway.transfer.plan import plan_parts
+from sluiceway.transfer.plan import Limits, plan_parts
 from sluiceway.transfer.verify import Expectation
 
 MIB = 1024**2
 GIB = 1024**3
 # How often a file may be begun anew because its source changed or cannot resume.
 MAX_RESTARTS = 3
+# S3 User Guide, "Categorizing your storage using tags": ten an object.
+MAX_TAGS = 10
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How files are landed. `if_exists` is overwrite or never; `part_bytes` None lets the planner choose;
-    `part_checksum` is crc64nvme, crc32 or none; `memory_bytes` is what the function has."""
+    """How files are landed. `if_exists` is overwrite, never or skip-unchanged; `part_bytes` None lets the planner
+    choose; `part_checksum` is crc64nvme, crc32 or none; `memory_bytes` is what the function has; `limits` None are
+    S3's."""
 
     if_exists: str = "overwrite"
     storage_class: str | None = None
@@ -56,6 +66,7 @@ class Options:
     part_checksum: str = "crc64nvme"
     memory_bytes: int = 512 * MIB
     job_id: str | None = None
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +115,10 @@ def land_or_pause(
             restarts += 1
             if restarts > MAX_RESTARTS:
                 raise
-        except (SourceRestartError, UploadGoneError):
-            # The file changed under us, or S3 no longer has the upload: what was moved is worthless.
+        except (SourceRestartError, UploadGoneError) as error:
+            # Between two invocations an upload may expire; one that goes while it is worked on was ended by somebody.
+            if isinstance(error, UploadGoneError) and checkpoint is None:
+                raise
             checkpoint = None
             restarts += 1
             if restarts > MAX_RESTARTS:
@@ -116,7 +129,7 @@ def land_or_pause(
                 raise
             checkpoint, sent_again = None, True
         except FileExistsInSinkError as error:
-            result = FileResult(FileState.SKIPPED, reason=f"if_exists is never: {error}")
+            result = FileResult(FileState.SKIPPED, reason=str(error))
             break
     if isinstance(result, Checkpoint):
         return result
@@ -136,12 +149,49 @@ def _attempt(
             upload.load_parts(place.next_part, place.offset)
             begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
             with tools.client.open(task.url, headers=tools.headers, begun=begun) as source:
-                return _move(task, options, tools, source, upload, checkpoint, began)
-    with (
-        tools.client.open(task.url, headers=tools.headers) as source,
-        Upload(tools.s3, target_of(task, options, source.headers, name)) as upload,
-    ):
-        return _move(task, options, tools, source, upload, checkpoint, began)
+                return _move(task, options, tools, source, upload, checkpoint.stated, checkpoint, began)
+    opened = _open_unless_there(task, options, tools)
+    if isinstance(opened, FileResult):
+        return opened
+    with opened as source:
+        stated = stated_digests(source.headers)
+        with Upload(tools.s3, target_of(task, options, source.headers, name, stated)) as upload:
+            result = _move(task, options, tools, source, upload, stated, checkpoint, began)
+            if isinstance(result, FileResult) and result.parts > 1 and "sha256" not in {**stated, **task.digests}:
+                _tag(upload, options, result)
+            return result
+
+
+def _open_unless_there(task: FileTask, options: Options, tools: Tools) -> Download | FileResult:
+    """The open source, or the reason why it need not be read."""
+    existing = None
+    if options.if_exists != "overwrite":
+        existing = find_existing(tools.s3, task.bucket, task.key)
+    if existing is None:
+        return tools.client.open(task.url, headers=tools.headers)
+    where = f"s3://{task.bucket}/{task.key}"
+    if options.if_exists == "never":
+        return FileResult(FileState.SKIPPED, etag=existing.etag, reason=f"{where} exists and if_exists is never")
+    conditions = conditions_of(task, existing)
+    try:
+        return tools.client.open(task.url, headers={**tools.headers, **conditions})
+    except SourceStatusError as error:
+        if error.status != 304 or not conditions:
+            raise
+    known = {name: existing.metadata[name] for name in ALGORITHMS if name in existing.metadata}
+    return FileResult(
+        FileState.SKIPPED, digests=known, etag=existing.etag, reason=f"the source is unchanged since {where} was landed"
+    )
+
+
+def _tag(upload: Upload, options: Options, result: FileResult) -> None:
+    """Adds the SHA-256, which was not known when the upload began, as a tag. The object is whole without it."""
+    if len(options.tags) >= MAX_TAGS:
+        return
+    try:
+        upload.tag({**options.tags, "sha256": result.digests["sha256"]})
+    except SinkError as error:
+        _logger.warning("no SHA-256 tag: %s", error)
 
 
 def _move(
@@ -150,9 +200,11 @@ def _move(
     tools: Tools,
     source: Download,
     upload: Upload,
+    stated: Mapping[str, str],
     checkpoint: Checkpoint | None,
     began: float,
 ) -> FileResult | Checkpoint:
+    authors = {author: digests for author, digests in (("caller", task.digests), ("source", stated)) if digests}
     waits = tools.client.pool_waits
     plan = plan_parts(
         source.length,
@@ -160,12 +212,13 @@ def _move(
         uploaders=options.uploaders,
         part_bytes=options.part_bytes,
         max_file_bytes=options.max_file_bytes,
+        limits=options.limits,
     )
     outcome = Transfer(
         source,
         upload,
         plan,
-        Expectation(task.size, {"caller": task.digests} if task.digests else {}),
+        Expectation(task.size, authors),
         uploaders=options.uploaders,
         max_bytes=options.max_file_bytes,
         checksum=PART_CHECKSUMS[options.part_checksum],
@@ -193,34 +246,8 @@ def _move(
         attempt=upload.attempt,
         validator=source.validator,
         length=source.length,
+        stated=stated,
     )
-
-
-def target_of(task: FileTask, options: Options, headers: Mapping[str, str], checksum_name: str | None) -> Target:
-    """The object to be: what the job asked for and what the source said about the file."""
-    extra: dict[str, Any] = {"ContentType": headers.get("content-type", "application/octet-stream")}
-    if encoding := headers.get("content-encoding"):
-        extra["ContentEncoding"] = encoding
-    if options.storage_class:
-        extra["StorageClass"] = options.storage_class
-    if options.kms_key_id:
-        extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": options.kms_key_id}
-    if options.tags:
-        extra["Tagging"] = "&".join(f"{quote(name)}={quote(value)}" for name, value in options.tags.items())
-    condition = {"IfNoneMatch": "*"} if options.if_exists == "never" else {}
-    return Target(task.bucket, task.key, extra, _metadata(task, options, headers), condition, checksum_name)
-
-
-def _metadata(task: FileTask, options: Options, headers: Mapping[str, str]) -> dict[str, str]:
-    found = {
-        "source-url": quote(redact_url(task.url), safe=":/?&=%~!*'()@$,;+[]"),
-        "source-etag": headers.get("etag", ""),
-        "source-last-modified": headers.get("last-modified", ""),
-        "job-id": options.job_id or "",
-        **options.metadata,
-    }
-    # S3 metadata travels in headers: US-ASCII, 2 KB in all (User Guide, "Working with object metadata").
-    return {name: value[:1024] for name, value in found.items() if value and value.isascii()}
 
 
 def _result(outcome: Outcome, measured: Mapping[str, int]) -> FileResult:

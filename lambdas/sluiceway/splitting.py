@@ -19,9 +19,10 @@ from sluiceway.errors import (
     SourceRestartError,
     TooLargeError,
 )
+from sluiceway.facts import target_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
-from sluiceway.landing import Options, Tools, target_of
+from sluiceway.landing import Options, Tools
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.probe import probe
@@ -182,7 +183,7 @@ class _SegmentSink:
         self._upload = upload
         self.checksum = ""
 
-    def put_whole(self, body: memoryview, checksum: str | None) -> str:
+    def put_whole(self, body: memoryview, checksum: str | None, digests: Mapping[str, str]) -> str:
         self._upload.put_part(1, body, checksum)
         return self.complete(len(body), checksum)
 

@@ -20,7 +20,7 @@ SHARDS = 16
 @dataclass(frozen=True, slots=True)
 class FileTask:
     """A file to land. `digests` maps an algorithm to its lower-case hex value; `n` is its line in the manifest,
-    counted from 0; `size` is in bytes, None where nobody stated it."""
+    counted from 0; `size` is in bytes, None where nobody stated it; `split` "crc" asks for several functions at once."""
 
     url: str
     bucket: str
@@ -28,6 +28,7 @@ class FileTask:
     size: int | None = None
     digests: Mapping[str, str] = field(default_factory=dict[str, str])
     headers_secret: str | None = None
+    split: str | None = None
     n: int = 0
 
     @property
@@ -49,6 +50,8 @@ class FileTask:
             line["digests"] = dict(self.digests)
         if self.headers_secret is not None:
             line["headers_secret"] = self.headers_secret
+        if self.split is not None:
+            line["split"] = self.split
         return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
@@ -85,4 +88,5 @@ class FileResult:
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:
         """The result of a file that `error` ended: its verdict decides between FAILED and REJECTED."""
-        return cls(FileState(error.verdict), bytes, seconds=seconds, error_type=error.type, error_message=str(error))
+        message = "; ".join([str(error), *getattr(error, "__notes__", ())])
+        return cls(FileState(error.verdict), bytes, seconds=seconds, error_type=error.type, error_message=message)

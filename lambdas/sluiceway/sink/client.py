@@ -19,16 +19,25 @@ READ_TIMEOUT_SECONDS = 60
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-def s3_client(*, connections: int = 10, session: Any = None, ca_bundle: str | None = None) -> Any:
-    """A botocore S3 client from the standard AWS_* environment, for up to `connections` threads."""
+def s3_client(
+    *,
+    connections: int = 10,
+    session: Any = None,
+    ca_bundle: str | None = None,
+    max_attempts: int = MAX_ATTEMPTS,
+    connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
+    read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
+) -> Any:
+    """A botocore S3 client from the standard AWS_* environment, for up to `connections` threads. A call is tried
+    `max_attempts` times, the first included."""
     session = session or botocore.session.get_session()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     config = Config(
         signature_version="s3v4",
-        connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        read_timeout=READ_TIMEOUT_SECONDS,
+        connect_timeout=connect_timeout_seconds,
+        read_timeout=read_timeout_seconds,
         max_pool_connections=connections,
-        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": max_attempts},
         s3={
             "payload_signing_enabled": signs_payload(endpoint),
             # Of S3's look-alikes few have a name for each bucket, and none on localhost.

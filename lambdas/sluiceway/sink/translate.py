@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+)
 
 from sluiceway.errors import (
     FileExistsInSinkError,
@@ -32,8 +38,12 @@ def sink_errors(operation: str, bucket: str, key: str) -> Iterator[None]:
         yield
     except ClientError as error:
         raise _translated(error, operation, f"s3://{bucket}/{key}") from error
-    except BotoCoreError as error:
+    except (NoCredentialsError, CredentialRetrievalError) as error:
+        raise SinkDeniedError(f"{operation} s3://{bucket}/{key}: no credentials for AWS: {error}") from error
+    except HTTPClientError as error:
         raise SinkError(f"{operation} s3://{bucket}/{key}: no answer from S3: {type(error).__name__}") from error
+    except BotoCoreError as error:
+        raise SinkError(f"{operation} s3://{bucket}/{key}: not sent: {error}") from error
 
 
 def _translated(error: ClientError, operation: str, target: str) -> SinkError:

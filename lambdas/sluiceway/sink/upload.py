@@ -11,14 +11,25 @@ import logging
 import threading
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sluiceway.errors import SendAgainError, SinkDeniedError, SinkError, UploadGoneError
+from sluiceway.errors import (
+    FileExistsInSinkError,
+    SendAgainError,
+    SinkDeniedError,
+    SinkError,
+    SinkIntegrityError,
+    UploadGoneError,
+)
 from sluiceway.sink.body import PartBody
+from sluiceway.sink.leftovers import end_empty, end_overtaken
 from sluiceway.sink.translate import sink_errors
 
 ATTEMPT_METADATA = "sluiceway-attempt"
@@ -48,6 +59,10 @@ class Upload:
         self._s3, self._target = s3, target
         self.attempt = attempt or uuid.uuid4().hex
         self.upload_id = upload_id
+        # S3's own time of CreateMultipartUpload; None before it, and for an upload begun by another invocation.
+        self._began: datetime | None = None
+        self._maybe_more = False
+        self._version = ""
         self._retries: list[int] = []
         self._etags: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
@@ -58,9 +73,12 @@ class Upload:
         """How often botocore sent a request of this upload again."""
         return sum(self._retries)
 
-    def put_whole(self, body: memoryview, checksum: str | None) -> str:
-        """Stores the object in one request; returns its ETag."""
-        return self._commit("put_object", Body=PartBody(body), **self._created(), **self._checksum(checksum))
+    def put_whole(self, body: memoryview, checksum: str | None, digests: Mapping[str, str]) -> str:
+        """Stores the object in one request; returns its ETag. Its SHA-256 of `digests` becomes metadata."""
+        created = self._created()
+        if "sha256" in digests:
+            created["Metadata"]["sha256"] = digests["sha256"]
+        return self._commit("put_object", Body=PartBody(body), **created, **self._checksum(checksum))
 
     def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
         """Sends part `number` (1 …); any thread, any order. The first part creates the upload."""
@@ -77,7 +95,7 @@ class Upload:
         the whole-object checksum."""
         parts = [self._etags[number] for number in sorted(self._etags)]
         kind = {"ChecksumType": "FULL_OBJECT"} if checksum else {}
-        return self._commit(
+        etag = self._commit(
             "complete_multipart_upload",
             UploadId=self.begin(),
             MultipartUpload={"Parts": parts},
@@ -85,6 +103,15 @@ class Upload:
             **kind,
             **self._checksum(checksum),
         )
+        if self._began is not None:
+            end_overtaken(self._s3, self._target.bucket, self._target.key, str(self.upload_id), self._began)
+        return etag
+
+    def tag(self, tags: Mapping[str, str]) -> None:
+        """Replaces the tags of the version just completed. Raises SinkError; the object stands all the same."""
+        version = {"VersionId": self._version} if self._version else {}
+        named = [{"Key": name, "Value": value} for name, value in tags.items()]
+        self._call("put_object_tagging", Tagging={"TagSet": named}, **version)
 
     def load_parts(self, next_part: int, offset: int) -> None:
         """Asks S3 for the parts already sent: 1 to `next_part` - 1, `offset` bytes in all. A part sent after the
@@ -113,12 +140,15 @@ class Upload:
 
     def abort(self) -> None:
         """Ends the upload and frees its parts. An upload that is gone already is what was wanted."""
-        if self.upload_id is None or self._done:
+        if self._done:
             return
-        try:
-            self._call("abort_multipart_upload", UploadId=self.upload_id)
-        except UploadGoneError:
-            _logger.info("upload of %s was gone before its abort", self._target.key)
+        if self.upload_id is not None:
+            try:
+                self._call("abort_multipart_upload", UploadId=self.upload_id)
+            except UploadGoneError:
+                _logger.info("upload of %s was gone before its abort", self._target.key)
+        if self._maybe_more:
+            end_empty(self._s3, self._target.bucket, self._target.key, self.upload_id)
         self._done = True
 
     def __enter__(self) -> Upload:
@@ -139,7 +169,12 @@ class Upload:
             if self.upload_id is None:
                 name = self._target.checksum_name
                 kind = {"ChecksumAlgorithm": name, "ChecksumType": "FULL_OBJECT"} if name else {}
-                self.upload_id = str(self._call("create_multipart_upload", **self._created(), **kind)["UploadId"])
+                # Until an answer to the first try is seen, S3 may have begun an upload whose name was lost on the way.
+                self._maybe_more = True
+                reply = self._call("create_multipart_upload", **self._created(), **kind)
+                self.upload_id = str(reply["UploadId"])
+                self._began = _s3_time(reply)
+                self._maybe_more = reply.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
             return self.upload_id
 
     def _created(self) -> dict[str, Any]:
@@ -152,25 +187,36 @@ class Upload:
         """Sends the request that makes the object visible. Its reply can be lost after S3 has acted; botocore's retry
         then meets our own object (412) or finds the upload gone. S3 is asked whose object it is, never guessed."""
         try:
-            etag = str(self._call(operation, **arguments, **self._target.condition)["ETag"])
+            reply = self._call(operation, **arguments, **self._target.condition)
+        except (SendAgainError, SinkDeniedError, SinkIntegrityError):
+            raise
         except SinkError as error:
-            if isinstance(error, SendAgainError | SinkDeniedError):
-                raise
-            found = self._etag_if_ours(error)
-            if found is None:
-                raise
-            etag = found
+            reply = self._settle(error)
         self._done = True
-        return etag
+        self._version = str(reply.get("VersionId", ""))
+        return str(reply["ETag"])
 
-    def _etag_if_ours(self, error: SinkError) -> str | None:
+    def _settle(self, error: SinkError) -> dict[str, Any]:
+        """What S3 says of our object, when it is there. Raises FileExistsInSinkError when another attempt has landed
+        meanwhile, else `error`."""
+        where = f"s3://{self._target.bucket}/{self._target.key}"
+        if self.upload_id is not None:
+            # Completing may still be under way. The abort ends that: afterwards the object is there or will never be.
+            with suppress(SinkError):
+                self._call("abort_multipart_upload", UploadId=self.upload_id)
         try:
-            head = self._s3.head_object(Bucket=self._target.bucket, Key=self._target.key)
+            head: dict[str, Any] = self._s3.head_object(Bucket=self._target.bucket, Key=self._target.key)
         except (ClientError, BotoCoreError) as failed:
             error.add_note(f"asked whose object is there: {type(failed).__name__}")
-            return None
-        ours = head.get("Metadata", {}).get(ATTEMPT_METADATA) == self.attempt
-        return str(head["ETag"]) if ours else None
+            raise error from None
+        attempt = head.get("Metadata", {}).get(ATTEMPT_METADATA)
+        if attempt == self.attempt:
+            return head
+        if isinstance(error, UploadGoneError) and attempt is not None:
+            overtaken = self._began is not None and head["LastModified"] >= self._began
+            if overtaken or self._target.condition:
+                raise FileExistsInSinkError(f"{where} was landed by another attempt meanwhile") from error
+        raise error
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         with sink_errors(operation, self._target.bucket, self._target.key):
@@ -180,3 +226,12 @@ class Upload:
         # Uploader threads add without a lock: an int's += may lose a count in a race, so each keeps its own entry.
         self._retries.append(int(reply.get("ResponseMetadata", {}).get("RetryAttempts", 0)))
         return reply
+
+
+def _s3_time(reply: dict[str, Any]) -> datetime:
+    """S3's clock, from the Date of its reply; ours where a store sends none."""
+    text = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return datetime.now(UTC).replace(microsecond=0)

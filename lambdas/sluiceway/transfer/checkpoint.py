@@ -26,9 +26,9 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A paused transfer. `validator` is what If-Range must carry, `length` the announced one, `upload_id` and
-    `attempt` name the multipart upload, `relays` counts the invocations so far, `idle` those in a row that moved
-    nothing, `seconds` and `counts` are sums of the measurements so far."""
+    """A paused transfer. `stated` are the digests that the source states, `validator` is what If-Range must carry,
+    `length` the announced one, `upload_id` and `attempt` name the multipart upload, `relays` counts the invocations so
+    far, `idle` those in a row that moved nothing, `seconds` and `counts` are sums of the measurements so far."""
 
     position: Position
     upload_id: str | None = None
@@ -39,6 +39,7 @@ class Checkpoint:
     idle: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    stated: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def to_dict(self) -> dict[str, Any]:
         place = self.position
@@ -56,6 +57,7 @@ class Checkpoint:
             "idle": self.idle,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "counts": dict(self.counts),
+            "stated": dict(self.stated),
         }
 
     @classmethod
@@ -75,4 +77,5 @@ class Checkpoint:
             data["idle"],
             data["seconds"],
             data["counts"],
+            data["stated"],
         )

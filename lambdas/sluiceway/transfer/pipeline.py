@@ -7,7 +7,7 @@ size and digests agree with everything stated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
@@ -31,10 +31,10 @@ class Source(Protocol):
 
 
 class Sink(Protocol):
-    """One upload. Checksums are encoded as S3 wants them, or None. `put_whole` and `complete` return the ETag and
-    make the object visible; whoever made the sink aborts it when neither happened."""
+    """One upload. Checksums are encoded as S3 wants them, or None; digests are lower-case hex. `put_whole` and
+    `complete` return the ETag and make the object visible; whoever made the sink aborts it when neither happened."""
 
-    def put_whole(self, body: memoryview, checksum: str | None) -> str: ...
+    def put_whole(self, body: memoryview, checksum: str | None, digests: Mapping[str, str]) -> str: ...
     def put_part(self, number: int, body: memoryview, checksum: str | None) -> None: ...
     def complete(self, size: int, checksum: str | None) -> str: ...
 
@@ -147,7 +147,8 @@ class Transfer:
 
     def _put_whole(self, body: memoryview) -> Outcome:
         digests, agreed = self._verify()
-        etag = self._sink.put_whole(body, self._encode(self._checksum.of(body, 0)) if self._checksum else None)
+        checksum = self._encode(self._checksum.of(body, 0)) if self._checksum else None
+        etag = self._sink.put_whole(body, checksum, digests)
         return Outcome(self._count, digests, etag, 1, agreed, self._waits())
 
     def _complete(self, parts: int) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +40,7 @@ class MemoryS3:
         self.parts: dict[int, bytes] = {}
         self.stored: bytes | None = None
 
-    def put_whole(self, body: memoryview, checksum: str | None) -> str:
+    def put_whole(self, body: memoryview, checksum: str | None, digests: Mapping[str, str]) -> str:
         assert checksum == CRC32.encode(zlib.crc32(body))
         self.stored = bytes(body)
         return "whole"
