@@ -12,11 +12,14 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import botocore.session
 import pytest
 
+from local import tables
+from local.patches import Patches
 from sluiceway import wiring
 from sluiceway.aws import clients
 from sluiceway.aws.file_table import FileTable
@@ -49,10 +52,7 @@ class Deployment:
     executions: int = field(default=0)
 
     def client(self, service: str) -> Any:
-        return botocore.session.get_session().create_client(
-            service, endpoint_url=self.endpoint, region_name="us-east-1",
-            aws_access_key_id="test", aws_secret_access_key="test",
-        )  # fmt: skip
+        return _client(service, self.endpoint)
 
     @property
     def services(self) -> Services:
@@ -158,13 +158,18 @@ def deploy(aws: AwsServer, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    _forget()
+    _forget_clients(endpoint)
+    wiring.services.cache_clear()
+    patches = Patches()
+    # Without it every transaction copies the whole table, once for each of its items.
+    tables.install(patches)
     deployment = Deployment(endpoint, queue="", **names)
     _create(deployment, tag)
     try:
         yield deployment
     finally:
-        _forget()
+        wiring.services.cache_clear()
+        patches.close()
 
 
 def _create(deployment: Deployment, tag: str) -> None:
@@ -187,9 +192,21 @@ def _create(deployment: Deployment, tag: str) -> None:
     events.put_targets(Rule="all", EventBusName=deployment.bus, Targets=[{"Id": "queue", "Arn": arn}])
 
 
-def _forget() -> None:
-    """What a process keeps between invocations belongs to one deployment."""
-    wiring.services.cache_clear()
+# A client costs half a second to make, and every test would make ten.
+@cache
+def _client(service: str, endpoint: str) -> Any:
+    return botocore.session.get_session().create_client(
+        service,
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+@cache
+def _forget_clients(endpoint: str) -> None:
+    """What the functions keep of AWS belongs to one endpoint; there is one a test run."""
     for client in (clients.s3, clients.dynamodb, clients.events, clients.secretsmanager, clients.stepfunctions):
         client.cache_clear()
     clients._session.cache_clear()
