@@ -1,11 +1,12 @@
-"""ProcessFile: lands the files of one unit of work."""
+"""ProcessFile: lands the files of one unit of work, or says what the next invocation must go on with."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sluiceway.jobs.units import Unit
-from sluiceway.processing import process_unit
+from sluiceway.processing import next_step, process_unit
+from sluiceway.relaying import TimeLeft
 from sluiceway.telemetry import logger, measure_file, metrics
 from sluiceway.wiring import services
 
@@ -14,6 +15,9 @@ from sluiceway.wiring import services
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.append_keys(job_id=event["job_id"])
-    for task, result in process_unit(services(), event["job_id"], event["execution"], Unit(**event["unit"])):
+    job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])
+    time_left = TimeLeft.of(context.get_remaining_time_in_millis())
+    worked = process_unit(services(), job, execution, unit, time_left, event.get("carry"))
+    for task, result in worked.ended:
         measure_file(task, result)
-    return {"action": "DONE"}
+    return next_step(event, worked)

@@ -14,7 +14,8 @@ from sluiceway.wiring import services
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.append_keys(job_id=event["job_id"])
-    unit = Unit(**event["unit"])
-    for task, result in fail_unit(services(), event["job_id"], event["execution"], unit, event["error"]):
+    job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])
+    left = event.get("carry"), event.get("split")
+    for task, result in fail_unit(services(), job, execution, unit, event["error"], *left):
         measure_file(task, result)
     return {"action": "DONE"}

@@ -18,13 +18,14 @@ from sluiceway.announcing import announce_job, answer_token
 from sluiceway.aws.file_table import BATCH_KEYS, Ended
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.failures import Ending, Failure
+from sluiceway.gates import past_deadline, past_failures
 from sluiceway.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
 from sluiceway.jobs.counts import Counts, verdict
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
 from sluiceway.jobs.states import FileState
 from sluiceway.jobs.units import read_tasks
-from sluiceway.processing import past_deadline, past_failures
+from sluiceway.leftovers import Leftovers
 from sluiceway.sink.storage import ObjectWriter, download_stream
 from sluiceway.wiring import Services
 
@@ -103,11 +104,14 @@ def _write_outputs(services: Services, job: JobRow, unfinished: FileResult) -> C
 
 
 def _all_ends(services: Services, job: JobRow, unfinished: FileResult) -> Iterator[Ended]:
+    leftovers = Leftovers(services, job)
     for tasks in _blocks(_manifest(services, job), BATCH_KEYS):
         results = services.files.results(job.job_id, job.run, tasks)
         missing = [task for task in tasks if task.file_id not in results]
         if missing:
             services.files.end(job.job_id, job.run, [(task, unfinished) for task in missing])
+            for task in missing:
+                leftovers.abort(task)
             # A function that outlived its execution may have been faster: what the table says is the end.
             results |= services.files.results(job.job_id, job.run, missing)
         yield from ((task, results[task.file_id]) for task in tasks)

@@ -28,10 +28,14 @@ class Config:
     max_file_bytes: int = 5 * GIB
     max_concurrency: int = 100
     allowed_sources: tuple[str, ...] = ()
+    destination_buckets: tuple[str, ...] = ()
     file_events: tuple[str, ...] = ("REJECTED", "FAILED")
     secret_prefix: str = "sluiceway/"
     progress_seconds: float = 10.0
-    batch_files: int = 1
+    batch_files: int = 200
+    batch_bytes: int = 64 * 1024**2
+    batch_threads: int = 8
+    split_bytes: int = 2 * GIB
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -49,10 +53,14 @@ class Config:
             max_file_bytes=int(env.get("SLUICEWAY_MAX_FILE_BYTES", str(5 * GIB))),
             max_concurrency=int(env.get("SLUICEWAY_MAX_CONCURRENCY", "100")),
             allowed_sources=_list(env.get("SLUICEWAY_ALLOWED_SOURCES", "")),
+            destination_buckets=_list(env.get("SLUICEWAY_DESTINATION_BUCKETS", "")),
             file_events=_list(env.get("SLUICEWAY_FILE_EVENTS", "REJECTED,FAILED")),
             secret_prefix=env.get("SLUICEWAY_SECRET_PREFIX", "sluiceway/"),
             progress_seconds=float(env.get("SLUICEWAY_PROGRESS_SECONDS", "10")),
-            batch_files=int(env.get("SLUICEWAY_BATCH_FILES", "1")),
+            batch_files=int(env.get("SLUICEWAY_BATCH_FILES", "200")),
+            batch_bytes=int(env.get("SLUICEWAY_BATCH_BYTES", str(64 * 1024**2))),
+            batch_threads=int(env.get("SLUICEWAY_BATCH_THREADS", "8")),
+            split_bytes=int(env.get("SLUICEWAY_SPLIT_BYTES", str(2 * GIB))),
         )
 
 

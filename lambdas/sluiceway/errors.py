@@ -158,6 +158,14 @@ class DuplicateTargetError(JobError):
     """Two files of one job would land at the same bucket and key."""
 
 
+class SegmentsMissingError(JobError):
+    """A split file came to its end before all its segments had come to theirs."""
+
+
+class NoProgressError(JobError):
+    """Invocation after invocation ran out of time without moving a byte."""
+
+
 class JobIsLiveError(JobError):
     """Another execution owns a live job of this id."""
 

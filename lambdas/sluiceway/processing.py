@@ -1,167 +1,208 @@
 """ProcessFile and RecordFailure: the files of one unit of work, landed and recorded, or recorded as failed.
 
-Knows when a function may not begin a file, and that what one file does never harms another of its unit. Refuses to
-know how bytes move: landing.py does.
+Knows when a function may not begin a file, that what one file does never harms another of its unit, and what is
+carried to the next invocation when time runs out. Refuses to know how bytes move: landing.py does.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-
-from botocore.exceptions import BotoCoreError, ClientError
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sluiceway.announcing import announce_files
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import SluicewayError
+from sluiceway.errors import NoProgressError, SluicewayError
 from sluiceway.failures import Failure
+from sluiceway.gates import may_begin
 from sluiceway.job_files import tasks_of
-from sluiceway.jobs.counts import too_many_failed
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import FileState, JobState
+from sluiceway.jobs.states import FileState
 from sluiceway.jobs.units import Unit
-from sluiceway.landing import Options, land
+from sluiceway.landing import land_or_pause
+from sluiceway.leftovers import abort_carried
+from sluiceway.progress import Progress
+from sluiceway.relaying import MAX_IDLE, TimeLeft
+from sluiceway.sink.storage import abort_upload
+from sluiceway.splitting import Split
+from sluiceway.tools import options_of, tools_for
+from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.wiring import Services
 
 # Ends of a unit are written together, but not kept back for longer than this: what is written is not done twice.
 HOLD_SECONDS = 5.0
 
 
-def process_unit(services: Services, job_id: str, execution: str, unit: Unit) -> list[Ended]:
-    """Lands the files of a unit that have no end yet, and answers with those it ended. A job that is another
-    execution's, ended, cancelled, past its deadline or its failure limit gets no more files: then the list is empty.
-    An error that is nobody's fault but ours is raised once every file of the unit has had its turn."""
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """What an invocation did: the files it ended; what the next one must be given, if there must be one, as `{"idle":
+    invocations without progress, "files": {file id: checkpoint}, "whole": why a file that asked for it is not split}`;
+    or the split that was begun."""
+
+    ended: list[Ended]
+    carry: dict[str, Any] | None = None
+    split: Split | None = None
+
+
+def process_unit(
+    services: Services,
+    job_id: str,
+    execution: str,
+    unit: Unit,
+    time_left: TimeLeft,
+    carry: Mapping[str, Any] | None = None,
+) -> Worked:
+    """Lands the files of a unit that have no end yet. A job that is another execution's, ended, cancelled, past its
+    deadline or its failure limit gets no more files, and what was carried is aborted. An error that is nobody's fault
+    but ours is raised once every file of the unit has had its turn; NoProgressError after two idle invocations."""
     job = services.jobs.find(job_id)
-    if job is None or not may_begin(services, job, execution):
-        return []
     tasks = tasks_of(services, unit)
+    carry = carry or {"idle": 0, "files": {}, "whole": None}
+    if job is None or not may_begin(services, job, execution):
+        abort_carried(services, tasks, carry)
+        return Worked([])
     done = services.files.results(job_id, job.run, tasks)
-    return _Unit(services, job).work([task for task in tasks if task.file_id not in done])
+    tasks = [task for task in tasks if task.file_id not in done]
+    whole = carry["whole"]
+    if not whole and len(tasks) == 1 and tasks[0].split:
+        split = _begin_split(services, job, tasks[0])
+        if not isinstance(split, str):
+            return split
+        whole = split
+    work = _Work(services, job, time_left, dict(carry["files"]), whole)
+    ended, checkpoints = work.run(tasks)
+    if work.is_done:
+        return Worked(ended)
+    idle = 0 if ended or checkpoints != carry["files"] else carry["idle"] + 1
+    if idle >= MAX_IDLE:
+        abort_carried(services, tasks, carry)
+        raise NoProgressError(f"{idle} invocations in a row ended no file and moved no byte; give functions more time")
+    return Worked(ended, {"idle": idle, "files": checkpoints, "whole": whole})
 
 
-def fail_unit(services: Services, job_id: str, execution: str, unit: Unit, error: Mapping[str, str]) -> list[Ended]:
+def _begin_split(services: Services, job: JobRow, task: FileTask) -> Worked | str:
+    """The split, or the end of a file whose source refused already; in words why it must go in one piece."""
+    from sluiceway.segmenting import try_split
+
+    try:
+        split = try_split(services, job, task)
+    except SluicewayError as error:
+        recorded = services.files.end(job.job_id, job.run, [(task, FileResult.of_error(error))])
+        announce_files(services, job.job_id, recorded)
+        return Worked(recorded)
+    return split if isinstance(split, str) else Worked([], split=split)
+
+
+def next_step(event: Mapping[str, Any], worked: Worked) -> dict[str, Any]:
+    """What the state machine is told: the unit is DONE, the next invocation must CONTINUE with what is carried, or the
+    file is SPLIT into segments 0, 1, …"""
+    if worked.split is not None:
+        split = worked.split
+        return {**event, "action": "SPLIT", "split": split.to_dict(), "segments": list(range(split.segments))}
+    if worked.carry is not None:
+        return {**event, "action": "CONTINUE", "carry": worked.carry}
+    return {"action": "DONE"}
+
+
+def fail_unit(
+    services: Services,
+    job_id: str,
+    execution: str,
+    unit: Unit,
+    error: Mapping[str, str],
+    carry: Mapping[str, Any] | None = None,
+    split: Mapping[str, Any] | None = None,
+) -> list[Ended]:
     """Records the files of a unit that have no end as FAILED, for the reason that Step Functions caught: `{"Error",
-    "Cause"}`. Answers with those that were new."""
+    "Cause"}`, and aborts what was carried or split. Answers with those that were new."""
     job = services.jobs.find(job_id)
     if job is None or job.execution != execution or job.ended:
         return []
+    tasks = tasks_of(services, unit)
     failure = Failure.of_states(error)
     result = FileResult(FileState.FAILED, error_type=failure.type, error_message=failure.message)
-    recorded = services.files.end(job_id, job.run, [(task, result) for task in tasks_of(services, unit)])
+    recorded = services.files.end(job_id, job.run, [(task, result) for task in tasks])
+    abort_carried(services, tasks, carry or {"files": {}})
+    if split:
+        abort_upload(services.s3, tasks[0].bucket, tasks[0].key, split["upload_id"])
     announce_files(services, job_id, recorded)
     return recorded
 
 
-def may_begin(services: Services, job: JobRow, execution: str) -> bool:
-    """Whether a function of this execution may begin another file of the job."""
-    if job.execution != execution or job.state is not JobState.TRANSFERRING or job.cancel_requested:
-        return False
-    return not past_deadline(job, time.time()) and not past_failures(services, job)
-
-
-def past_deadline(job: JobRow, now: float) -> bool:
-    """`now` is in seconds since 1970. The deadline counts from the start of the run."""
-    minutes = job.limits.get("deadline_minutes")
-    begun = datetime.fromisoformat(job.created_at).astimezone(UTC).timestamp()
-    return minutes is not None and now > begun + minutes * 60
-
-
-def past_failures(services: Services, job: JobRow) -> bool:
-    percent = job.limits.get("failed_files_percent", 100)
-    # No number of failures is past 100 %, so the counters need not be read.
-    if percent >= 100 or not job.files_total:
-        return False
-    return too_many_failed(services.files.counts(job.job_id, job.run), job.files_total, percent)
-
-
 @dataclass(slots=True)
-class _Unit:
+class _Work:
+    """One invocation's share of a unit: a few files at a time, over one connection pool."""
+
     services: Services
     job: JobRow
-    pending: list[Ended] = field(default_factory=list[Ended])
-    ended: list[Ended] = field(default_factory=list[Ended])
-    held_since: float = field(default_factory=time.monotonic)
+    time_left: TimeLeft
+    carried: dict[str, Any]
+    whole: str | None = None
+    is_done: bool = True
+    _pending: list[Ended] = field(default_factory=list[Ended])
+    _ended: list[Ended] = field(default_factory=list[Ended])
+    _checkpoints: dict[str, Any] = field(default_factory=dict[str, Any])
+    _unexpected: list[Exception] = field(default_factory=list[Exception])
+    _held_since: float = field(default_factory=time.monotonic)
+    _may_begin: bool = True
 
-    def work(self, tasks: list[FileTask]) -> list[Ended]:
-        unexpected: list[Exception] = []
-        for task in tasks:
-            try:
-                self.pending.append((task, self._land(task)))
-            except Exception as error:  # raised below: the neighbours come first
-                unexpected.append(error)
-            if time.monotonic() - self.held_since >= HOLD_SECONDS and not self._record():
-                break
+    def run(self, tasks: list[FileTask]) -> tuple[list[Ended], dict[str, Any]]:
+        threads = max(1, min(len(tasks), self.services.config.batch_threads))
+        waiting, running = deque(tasks), dict[Future[FileResult | Checkpoint], FileTask]()
+        with ThreadPoolExecutor(threads, "file") as pool:
+            while running or (waiting and self._goes_on()):
+                while waiting and len(running) < threads and self._goes_on():
+                    task = waiting.popleft()
+                    running[pool.submit(self._land, task, threads)] = task
+                finished, _ = wait(running, timeout=HOLD_SECONDS, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    self._take(running.pop(future), future)
+                if time.monotonic() - self._held_since >= HOLD_SECONDS:
+                    self._record()
         self._record()
-        if unexpected:
-            raise unexpected[0]
-        return self.ended
+        if self._unexpected:
+            raise self._unexpected[0]
+        self.is_done = not self._checkpoints and not (waiting and self._may_begin)
+        return self._ended, self._checkpoints
 
-    def _record(self) -> bool:
-        """Writes the ends so far; tells whether the next file may begin."""
-        recorded = self.services.files.end(self.job.job_id, self.job.run, self.pending)
-        announce_files(self.services, self.job.job_id, recorded)
-        self.ended += recorded
-        self.pending, self.held_since = [], time.monotonic()
-        job = self.services.jobs.find(self.job.job_id)
-        return job is not None and may_begin(self.services, job, self.job.execution)
+    def _goes_on(self) -> bool:
+        return self._may_begin and not self.time_left.is_short()
 
-    def _land(self, task: FileTask) -> FileResult:
-        began = time.monotonic()
-        services, progress = self.services, _Progress(self.services, self.job.job_id, task)
+    def _take(self, task: FileTask, future: Future[FileResult | Checkpoint]) -> None:
         try:
-            headers = services.secrets.headers(task.headers_secret) if task.headers_secret else None
-            options = options_of(services, self.job)
-            return land(task, options, client=services.source, s3=services.s3, headers=headers, on_progress=progress)
+            result = future.result()
+        except Exception as error:  # raised at the end: the neighbours come first
+            self._unexpected.append(error)
+            return
+        if isinstance(result, Checkpoint):
+            self._checkpoints[task.file_id] = result.to_dict()
+        else:
+            why = f"not split: {self.whole}" if self.whole and not result.reason else result.reason
+            self._pending.append((task, replace(result, reason=why)))
+
+    def _record(self) -> None:
+        """Writes the ends so far, and asks whether the next file may begin."""
+        recorded = self.services.files.end(self.job.job_id, self.job.run, self._pending)
+        announce_files(self.services, self.job.job_id, recorded)
+        self._ended += recorded
+        self._pending, self._held_since = [], time.monotonic()
+        job = self.services.jobs.find(self.job.job_id)
+        self._may_begin = job is not None and may_begin(self.services, job, self.job.execution)
+
+    def _land(self, task: FileTask, threads: int) -> FileResult | Checkpoint:
+        began = time.monotonic()
+        progress = Progress(self.services, self.job.job_id, task)
+        carried = self.carried.get(task.file_id)
+        try:
+            checkpoint = Checkpoint.from_dict(carried) if carried else None
+            options = options_of(self.services, self.job, threads)
+            tools = tools_for(self.services, task, progress, self.time_left)
+            return land_or_pause(task, options, tools, checkpoint)
         except SluicewayError as error:
             return FileResult.of_error(error, bytes=progress.bytes, seconds=time.monotonic() - began)
         finally:
             progress.remove()
-
-
-def options_of(services: Services, job: JobRow) -> Options:
-    config, destination = services.config, job.destination
-    return Options(
-        if_exists=destination["if_exists"],
-        storage_class=destination["storage_class"],
-        kms_key_id=destination["kms_key_id"],
-        tags=destination["tags"],
-        metadata=destination["metadata"],
-        max_file_bytes=job.limits["max_file_bytes"],
-        uploaders=config.uploaders,
-        part_bytes=config.part_bytes,
-        part_checksum=config.part_checksum,
-        memory_bytes=config.memory_bytes,
-        job_id=job.job_id,
-    )
-
-
-class _Progress:
-    """Shows a file in flight to whoever watches, once it takes longer than `progress_seconds`. `bytes` is how far the
-    file has come."""
-
-    def __init__(self, services: Services, job_id: str, task: FileTask) -> None:
-        self._services, self._job_id, self._task = services, job_id, task
-        self._written = False
-        self._shown_at = time.monotonic()
-        self.bytes = 0
-
-    def __call__(self, bytes: int) -> None:
-        self.bytes = bytes
-        if time.monotonic() - self._shown_at < self._services.config.progress_seconds:
-            return
-        self._shown_at, self._written = time.monotonic(), True
-        self._show(bytes)
-
-    def _show(self, bytes: int) -> None:
-        try:
-            self._services.files.set_progress(self._job_id, self._task, bytes)
-        except (ClientError, BotoCoreError):
-            # A picture for the onlooker is not worth the file it shows; the next interval tries again.
-            return
-
-    def remove(self) -> None:
-        if self._written:
-            self._services.files.remove_progress(self._job_id, self._task)

@@ -20,6 +20,7 @@ from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 
 if TYPE_CHECKING:
+    from sluiceway.aws.segment_table import SegmentTable
     from sluiceway.aws.tasks import TaskTokens
 
 
@@ -36,6 +37,12 @@ class Services:
     @cached_property
     def files(self) -> FileTable:
         return FileTable(clients.dynamodb(), self.config.jobs_table)
+
+    @cached_property
+    def segments(self) -> SegmentTable:
+        from sluiceway.aws.segment_table import SegmentTable
+
+        return SegmentTable(clients.dynamodb(), self.config.jobs_table)
 
     @cached_property
     def s3(self) -> Any:

@@ -20,7 +20,7 @@ SHARDS = 16
 @dataclass(frozen=True, slots=True)
 class FileTask:
     """A file to land. `digests` maps an algorithm to its lower-case hex value; `n` is its line in the manifest,
-    counted from 0; `size` is in bytes, None where nobody stated it; `split` "crc" asks for several functions at once."""
+    counted from 0; `size` is in bytes, None where nobody stated it; `split` "crc" asks for several functions."""
 
     url: str
     bucket: str

@@ -1,7 +1,7 @@
 """A unit of work: the lines of manifest.jsonl that one invocation of ProcessFile takes.
 
-Knows how lines are packed into byte ranges and a range is cut into lines again. Refuses to know where either file
-is stored.
+Knows which files share a unit, how lines are packed into byte ranges and a range is cut into lines again. Refuses to
+know where either file is stored.
 """
 
 from __future__ import annotations
@@ -27,27 +27,39 @@ class Unit:
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
 
+def is_batched(size: int | None, batch_bytes: int) -> bool:
+    """Whether a file of `size` bytes shares a unit: it is known to be small. One of unknown size may be anything."""
+    return size is not None and size < batch_bytes
+
+
 @dataclass(slots=True)
 class UnitPacker:
-    """Feed it the length in bytes of every line, in order; it answers with a unit whenever one is full."""
+    """Packs consecutive lines of small files. Feed it the length in bytes of every line and the size of its file; it
+    answers with a unit whenever the next file would make it larger than `batch_files` or `batch_bytes`."""
 
     manifest_key: str
-    batch_files: int = 1
+    batch_files: int
+    batch_bytes: int
     _offset: int = field(default=0, init=False)
     _length: int = field(default=0, init=False)
     _count: int = field(default=0, init=False)
+    _bytes: int = field(default=0, init=False)
 
-    def feed(self, line_bytes: int) -> Unit | None:
+    def feed(self, line_bytes: int, size: int) -> Unit | None:
+        full = None
+        if self._count >= self.batch_files or self._bytes + size > self.batch_bytes:
+            full = self.finish()
         self._length += line_bytes
         self._count += 1
-        return self.finish() if self._count >= self.batch_files else None
+        self._bytes += size
+        return full
 
     def finish(self) -> Unit | None:
         """The unit begun and not yet full, if there is one."""
         if not self._count:
             return None
         unit = Unit(self.manifest_key, self._offset, self._length, self._count)
-        self._offset, self._length, self._count = self._offset + self._length, 0, 0
+        self._offset, self._length, self._count, self._bytes = self._offset + self._length, 0, 0, 0
         return unit
 
 

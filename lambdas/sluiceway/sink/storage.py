@@ -6,14 +6,16 @@ with size.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
 
-from sluiceway.errors import SinkError
+from sluiceway.errors import SinkError, UploadGoneError
 from sluiceway.sink.body import PartBody
 from sluiceway.sink.translate import sink_errors
 
@@ -187,6 +189,20 @@ def delete_objects(
             reply = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True})
         failed += [(str(each["Key"]), str(each["Code"])) for each in reply.get("Errors", [])]
     return failed
+
+
+def open_uploads(s3: Any, bucket: str, prefix: str = "") -> Iterator[tuple[str, str, datetime]]:
+    """The unfinished multipart uploads under `prefix`: (key, upload id, when it was begun). Raises SinkError."""
+    with sink_errors("list_multipart_uploads", bucket, prefix):
+        for page in s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+            for each in page.get("Uploads", []):
+                yield str(each["Key"]), str(each["UploadId"]), each["Initiated"]
+
+
+def abort_upload(s3: Any, bucket: str, key: str, upload_id: str) -> None:
+    """Ends an unfinished upload and frees its parts; one that is gone already is what was wanted. Raises SinkError."""
+    with contextlib.suppress(UploadGoneError), sink_errors("abort_multipart_upload", bucket, key):
+        s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
 
 def presigned_url(s3: Any, bucket: str, key: str, *, expires_seconds: int = 3600, method: str = "get_object") -> str:

@@ -109,6 +109,7 @@ class Job(Strict):
     destination: Destination = Destination()
     limits: Limits = Limits()
     commit: Literal["per-file"] = "per-file"
+    split: Literal["crc"] | None = None
     task_token: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
 
     @field_validator("job_id", mode="before")

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -56,6 +56,7 @@ class FileEntry(BaseModel):
     crc32c: str | None = None
     crc64nvme: str | None = None
     headers_secret: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+    split: Literal["crc"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -146,7 +147,7 @@ def to_task(entry: Entry, *, n: int, bucket: str, prefix: str) -> FileTask:
     except PydanticCustomError as error:
         shown = "nothing" if file.key is None else found(file.key)
         raise InvalidJobError([FieldError(path_of(("key",), entry.where), shown, error.message())]) from None
-    return FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, n)
+    return FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, file.split, n)
 
 
 def read_tasks(entries: Iterable[Entry], *, bucket: str, prefix: str = "") -> Iterator[FileTask]:

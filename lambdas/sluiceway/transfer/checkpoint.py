@@ -23,6 +23,18 @@ class Position:
     states: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict[str, Mapping[str, str | int]])
     checksum: int = 0
 
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "next_part": self.next_part,
+            "offset": self.offset,
+            "digests": {name: dict(state) for name, state in self.states.items()},
+            "checksum": f"{self.checksum:x}",
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Position:
+        return cls(data["next_part"], data["offset"], data["digests"], int(data["checksum"], 16))
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -42,17 +54,13 @@ class Checkpoint:
     stated: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def to_dict(self) -> dict[str, Any]:
-        place = self.position
         return {
             "version": VERSION,
             "upload_id": self.upload_id,
             "attempt": self.attempt,
             "validator": self.validator,
             "length": self.length,
-            "next_part": place.next_part,
-            "offset": place.offset,
-            "digests": {name: dict(state) for name, state in place.states.items()},
-            "checksum": f"{place.checksum:x}",
+            **self.position.to_dict(),
             "relays": self.relays,
             "idle": self.idle,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -66,9 +74,8 @@ class Checkpoint:
         file half-read by other rules is begun anew."""
         if data.get("version") != VERSION:
             raise ValueError(f"checkpoint: expected version {VERSION}, found {data.get('version')!r}")
-        position = Position(data["next_part"], data["offset"], data["digests"], int(data["checksum"], 16))
         return cls(
-            position,
+            Position.from_dict(data),
             data["upload_id"],
             data["attempt"],
             data["validator"],

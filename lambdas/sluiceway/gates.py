@@ -1,0 +1,36 @@
+"""When a job takes no more files: it is another execution's, cancelled, past its deadline or past its failures.
+
+Knows the job's row and its counters. Asked by every function before it begins a file, and by CompleteJob for the why.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from sluiceway.aws.rows import JobRow
+from sluiceway.jobs.counts import too_many_failed
+from sluiceway.jobs.states import JobState
+from sluiceway.wiring import Services
+
+
+def may_begin(services: Services, job: JobRow, execution: str) -> bool:
+    """Whether a function of this execution may begin another file of the job."""
+    if job.execution != execution or job.state is not JobState.TRANSFERRING or job.cancel_requested:
+        return False
+    return not past_deadline(job, time.time()) and not past_failures(services, job)
+
+
+def past_deadline(job: JobRow, now: float) -> bool:
+    """`now` is in seconds since 1970. The deadline counts from the start of the run."""
+    minutes = job.limits.get("deadline_minutes")
+    begun = datetime.fromisoformat(job.created_at).astimezone(UTC).timestamp()
+    return minutes is not None and now > begun + minutes * 60
+
+
+def past_failures(services: Services, job: JobRow) -> bool:
+    percent = job.limits.get("failed_files_percent", 100)
+    # No number of failures is past 100 %, so the counters need not be read.
+    if percent >= 100 or not job.files_total:
+        return False
+    return too_many_failed(services.files.counts(job.job_id, job.run), job.files_total, percent)
