@@ -33,6 +33,8 @@ LANDED = frozenset({FileState.STORED, FileState.SKIPPED})
 DEADLINE = Failure("DeadlineExceededError", "the job's deadline passed before every file had its turn")
 LOST = Failure("JobStoppedError", "the job ended before this file had come to an end of its own")
 
+UNLISTED = Failure("JobStoppedError", "the job ended before its files were listed")
+
 
 def complete_job(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
     """`event` is the workflow's payload or an Execution Status Change. An execution that owns no job, or no longer,
@@ -53,8 +55,10 @@ def complete_job(services: Services, event: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _end(services: Services, job: JobRow, ending: Ending) -> tuple[JobRow, Counts]:
-    cancelled = ending.cancelled or job.cancel_requested
-    unfinished, failure = _end_of_the_rest(services, job, cancelled, ending.failure)
+    cancelled, failure = ending.cancelled or job.cancel_requested, ending.failure
+    if job.files_total is None and not cancelled:
+        failure = failure or UNLISTED
+    unfinished, failure = _end_of_the_rest(services, job, cancelled, failure)
     counts = _write_outputs(services, job, unfinished)
     failure = failure if failure is not DEADLINE or counts.cancelled else None
     percent = job.limits.get("failed_files_percent", 100)

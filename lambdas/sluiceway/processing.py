@@ -60,11 +60,12 @@ def process_unit(
     deadline or its failure limit gets no more files, and what was carried is aborted. An error that is nobody's fault
     but ours is raised once every file of the unit has had its turn; NoProgressError after two idle invocations."""
     job = services.jobs.find(job_id)
-    tasks = tasks_of(services, unit)
     carry = carry or {"idle": 0, "files": {}, "whole": None}
     if job is None or not may_begin(services, job, execution):
-        abort_carried(services, tasks, carry)
+        if carry["files"]:
+            abort_carried(services, tasks_of(services, unit), carry)
         return Worked([])
+    tasks = tasks_of(services, unit)
     done = services.files.results(job_id, job.run, tasks)
     tasks = [task for task in tasks if task.file_id not in done]
     whole = carry["whole"]
