@@ -83,9 +83,9 @@ def _show_report(console: Console) -> list[dict[str, Any]]:
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     table = Table(title=str(path.relative_to(ROOT)), title_justify="left")
     for column in ("status", "key", "bytes", "sha256", "error"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for line in sorted(lines, key=lambda line: (line["status"] != "STORED", line["key"])):
-        error = f"{line['error']['type']}: {line['error']['message']}" if line["error"] else ""
+        error = line["error"]["type"] if line["error"] else ""
         colour = "green" if line["status"] == "STORED" else "red"
         status = f"[{colour}]{line['status']}[/]"
         table.add_row(status, line["key"], str(line["bytes"]), (line["sha256"] or "")[:12], error)

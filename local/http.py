@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 LOG = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Server:
             threading.Thread(target=self._serve, args=(connection,), name=f"{self._name}-http", daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        stream = connection.makefile("rb", buffering=64 * 1024)
+        stream = cast(BinaryIO, connection.makefile("rb", buffering=64 * 1024))
         try:
             while not self._closing and self._serve_one(connection, stream):
                 pass

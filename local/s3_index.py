@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -130,7 +130,7 @@ class Index:
             else:
                 return Page(records, prefixes, None)
 
-    def _scan(self, bucket: str, prefix: str, after: str, limit: int) -> list[ObjectRecord]:
+    def _scan(self, bucket: str, prefix: str, after: str, limit: int) -> Sequence[ObjectRecord]:
         query = f"SELECT {_COLUMNS} FROM objects WHERE bucket=? AND key>? AND key>=? AND key<? ORDER BY key LIMIT ?"
         with self._lock:
             rows = self._db.execute(query, (bucket, after, prefix, prefix + _LAST, limit)).fetchall()

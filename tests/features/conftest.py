@@ -11,6 +11,7 @@ import pytest
 from pytest_bdd import given, parsers, then, when
 
 from cli.jobs import JobsClient
+from local.calls import Call
 from local.engine import Engine
 from tests.features.events import Listener
 from tests.features.world import World, sha256_of
@@ -45,9 +46,19 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def engine(landed: Path, served: SourceServer, closed: str) -> Iterator[Engine]:
-    settings = {"part_mib": "5", "destination_buckets": OTHER_BUCKET}
-    with Engine(landed, settings=settings, allowed_sources=[served.host, closed], wait_scale=0.1) as engine:
+def settings(served: SourceServer, closed: str) -> dict[str, str]:
+    return {"part_mib": "5", "destination_buckets": OTHER_BUCKET, "allowed_sources": f"{served.host},{closed}"}
+
+
+@pytest.fixture(scope="session")
+def calls() -> list[Call]:
+    """Every AWS call made so far."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def engine(landed: Path, settings: dict[str, str], calls: list[Call]) -> Iterator[Engine]:
+    with Engine(landed, settings=settings, wait_scale=0.1, on_call=calls.append) as engine:
         yield engine
 
 
