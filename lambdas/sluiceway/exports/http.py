@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -43,11 +44,13 @@ ASK_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Where an export stands. `reply` is the last reply's JSON, from `reply_url`; times are seconds since 1970."""
+    """Where an export stands. `start_reply` is the JSON of the reply to the start request, `reply` that of the last
+    one, from `reply_url`; times are seconds since 1970."""
 
     run: int
     started_at: float
     reply_url: str
+    start_reply: Any
     reply: Any
     poll_url: str | None = None
     polls: int = 0
@@ -62,7 +65,7 @@ def start(services: Services, source: HttpSource, row: JobRow) -> int | None:
         return _wait(source.poll, 0, {})
     reply = _start(services, source, row)
     body = _json(reply, source.start.url) if reply.body.strip() else None
-    export = Export(row.run, time.time(), source.start.url, body, done=source.poll is None)
+    export = Export(row.run, time.time(), source.start.url, body, body, done=source.poll is None)
     if source.poll:
         export = replace(export, poll_url=_poll_url(source.poll, reply, export))
     put_json(services, key, asdict(export))
@@ -153,19 +156,21 @@ def _poll_url(config: Poll, reply: Reply, export: Export) -> str:
 
 
 def _fill(template: str, export: Export) -> str:
-    """Replaces each `{{ path }}` by what it finds in the reply. A value that stands first may be a whole URL; one
-    inside a URL is escaped, so that it stays one segment."""
+    """Replaces each `{{ path }}` by what it finds in the last reply, or else in the first. A value that stands first
+    may be a whole URL; one inside a URL is escaped, so that it stays one segment."""
 
     def value_of(path: str) -> str:
-        value = jmespath.search(path.strip(), export.reply)
-        if not isinstance(value, str | int) or isinstance(value, bool):
-            raise ExportError(f"{redact_url(export.reply_url)}: {path.strip()!r} finds no text in the reply")
-        return str(value)
+        for reply in (export.reply, export.start_reply):
+            value = jmespath.search(path, reply)
+            if isinstance(value, str | int) and not isinstance(value, bool):
+                return str(value)
+        raise ExportError(f"{redact_url(export.reply_url)}: {path!r} finds no text in the reply")
 
-    filled = PLACEHOLDER.sub(
-        lambda match: value_of(match[1]) if match.start() == 0 else quote(value_of(match[1]), safe=""), template
-    )
-    return urljoin(export.reply_url, filled)
+    def filled(match: re.Match[str]) -> str:
+        value = value_of(match[1].strip())
+        return value if match.start() == 0 else quote(value, safe="")
+
+    return urljoin(export.reply_url, PLACEHOLDER.sub(filled, template))
 
 
 def _wait(config: Poll, polls: int, headers: Mapping[str, str]) -> int:

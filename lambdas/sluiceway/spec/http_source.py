@@ -2,7 +2,7 @@
 and where the list of files stands in the reply.
 
 Knows the fields and that each JMESPath parses. Refuses to make a request: exports/http.py does. URLs may hold
-`{{ path }}`: the JMESPath is looked up in the reply to the start request.
+`{{ path }}`: the JMESPath is looked up in the last reply, or else in the reply to the start request.
 """
 
 from __future__ import annotations
