@@ -44,11 +44,16 @@ class Bundle:
 # A function that moves files starts cold hundreds of times a job: it carries no package it does not import.
 TRANSFER = Bundle(
     "transfer",
-    ("process_file", "record_failure"),
+    ("process_file", "move_segment", "finish_file", "record_failure"),
     ("annotated-types", "ijson", "pydantic", "pydantic-core", "typing-inspection"),
     max_bytes=30_000_000,
 )
-CONTROL = Bundle("control", ("start_export", "poll_export", "dispatch_files", "complete_job"), (), max_bytes=40_000_000)
+CONTROL = Bundle(
+    "control",
+    ("start_export", "poll_export", "dispatch_files", "complete_job", "count_stale_uploads"),
+    (),
+    max_bytes=40_000_000,
+)
 BUNDLES = (TRANSFER, CONTROL)
 
 

@@ -20,6 +20,7 @@ from infra.bundling import bundle
 from infra.network import Network
 from infra.settings import Settings
 from infra.storage import Storage
+from sluiceway.telemetry import NAMESPACE
 
 # Functions that wait on S3 and DynamoDB, not on file bodies. 512 MB buys 0.29 of a CPU.
 CONTROL_MEMORY_MB = 512
@@ -67,6 +68,8 @@ class Functions(Construct):
     ) -> None:
         super().__init__(scope, id)
         self._network = network
+        # What each has, in MB: the price of its milliseconds.
+        self.memory_mb: dict[lambda_.Function, int] = {}
         self._settings = settings
         self._storage = storage
         self._bus = bus
@@ -95,11 +98,24 @@ class Functions(Construct):
         self._may_land_files(self.process_file)
         self._may_read_secrets(self.process_file)
 
+        self.move_segment = self._function(
+            "MoveSegment",
+            timeout_seconds=settings.process_file_timeout_seconds,
+            memory_mb=settings.process_file_memory_mb,
+        )
+        self.finish_file = self._function("FinishFile", timeout_seconds=LONG_SECONDS)
+        for function in (self.move_segment, self.finish_file):
+            self._may_use_jobs_bucket(function, read=("jobs/*",))
+            self._may_land_files(function)
+            self._may_read_secrets(function)
+
         self.record_failure = self._function("RecordFailure", timeout_seconds=SHORT_SECONDS)
         self._may_use_jobs_bucket(self.record_failure, read=("jobs/*",))
+        self._may_abort_uploads(self.record_failure)
 
         self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
         self._may_use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
+        self._may_abort_uploads(self.complete_job)
         _allow(
             self.complete_job,
             ("states:SendTaskSuccess", "states:SendTaskFailure"),
@@ -107,17 +123,27 @@ class Functions(Construct):
             because="IAM knows no resource for these: whoever holds a task's token may answer it.",
         )
 
-        for function in self.all:
+        self.count_stale_uploads = self._function("CountStaleUploads", timeout_seconds=LONG_SECONDS)
+        _allow(self.count_stale_uploads, ("s3:ListBucketMultipartUploads",), self._landing_bucket_arns())
+
+        for function in self.of_states:
             _allow(function, (*READ_TABLE, *WRITE_TABLE), (storage.jobs_table.table_arn,))
             _allow(function, ("events:PutEvents",), (bus.event_bus_arn,))
 
     @property
     def all(self) -> list[lambda_.Function]:
+        return [*self.of_states, self.count_stale_uploads]
+
+    @property
+    def of_states(self) -> list[lambda_.Function]:
+        """Those the state machine invokes."""
         return [
             self.start_export,
             self.poll_export,
             self.dispatch_files,
             self.process_file,
+            self.move_segment,
+            self.finish_file,
             self.record_failure,
             self.complete_job,
         ]
@@ -144,7 +170,7 @@ class Functions(Construct):
             architecture=lambda_.Architecture.ARM_64,
             memory_size=memory_mb,
             timeout=cdk.Duration.seconds(timeout_seconds),
-            environment=self._environment(folder),
+            environment=self._environment(),
             role=role,
             log_group=log_group,
             tracing=lambda_.Tracing.ACTIVE,
@@ -152,6 +178,7 @@ class Functions(Construct):
             vpc=self._network.vpc,
             vpc_subnets=self._network.subnets,
         )
+        self.memory_mb[function] = memory_mb
         log_group.grant_write(role)
         explain(function, "L1", "Python 3.13 is what the library is measured on; AWS supports it until June 2029.")
         explain_wildcards(role, ("*",), _because_forced(self._network))
@@ -159,7 +186,7 @@ class Functions(Construct):
             _allow(function, ATTACH_TO_VPC, ("*",), because=_because_forced(self._network))
         return function
 
-    def _environment(self, folder: str) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         settings = self._settings
         return {
             "SLUICEWAY_JOBS_BUCKET": self._storage.jobs_bucket.bucket_name,
@@ -172,12 +199,17 @@ class Functions(Construct):
             "SLUICEWAY_MAX_FILE_BYTES": str(settings.max_file_bytes),
             "SLUICEWAY_MAX_CONCURRENCY": str(settings.max_concurrency),
             "SLUICEWAY_ALLOWED_SOURCES": ",".join(settings.allowed_sources),
+            "SLUICEWAY_DESTINATION_BUCKETS": ",".join(settings.destination_buckets),
             "SLUICEWAY_FILE_EVENTS": ",".join(settings.file_events),
             "SLUICEWAY_SECRET_PREFIX": settings.secret_prefix,
             "SLUICEWAY_PROGRESS_SECONDS": str(settings.progress_seconds),
             "SLUICEWAY_BATCH_FILES": str(settings.batch_files),
-            "POWERTOOLS_SERVICE_NAME": folder,
-            "POWERTOOLS_METRICS_NAMESPACE": "Sluiceway",
+            "SLUICEWAY_BATCH_BYTES": str(settings.batch_bytes),
+            "SLUICEWAY_BATCH_THREADS": str(settings.batch_threads),
+            "SLUICEWAY_SPLIT_BYTES": str(settings.split_bytes),
+            # Every metric's one dimension: it tells the stacks of an account apart.
+            "POWERTOOLS_SERVICE_NAME": settings.stack_id,
+            "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,
             "POWERTOOLS_LOG_LEVEL": settings.log_level,
         }
 
@@ -194,17 +226,24 @@ class Functions(Construct):
             _allow(function, WRITE_OBJECTS, keys, because=objects)
 
     def _may_land_files(self, function: lambda_.Function) -> None:
-        settings = self._settings
-        buckets = [
-            self._storage.landing_bucket.bucket_arn,
-            *(_bucket_arn(self, name) for name in settings.destination_buckets),
-        ]
+        settings, buckets = self._settings, self._landing_bucket_arns()
         _allow(function, LAND_OBJECTS, [f"{arn}/*" for arn in buckets], because="A job chooses its own keys.")
-        # So that a HEAD of a key that is free says 404, not 403.
-        _allow(function, ("s3:ListBucket",), buckets)
+        # So that a HEAD of a key that is free says 404, not 403; and to find an upload whose name was lost in reply.
+        _allow(function, ("s3:ListBucket", "s3:ListBucketMultipartUploads"), buckets)
         keys = [arn for arn in (settings.landing_kms_key_arn, *settings.kms_key_arns) if arn]
         if keys:
             _allow(function, ENCRYPT_PARTS, keys)
+
+    def _may_abort_uploads(self, function: lambda_.Function) -> None:
+        """Files that will not be finished leave no parts behind."""
+        buckets = self._landing_bucket_arns()
+        _allow(function, ("s3:ListBucketMultipartUploads",), buckets)
+        keys = [f"{arn}/*" for arn in buckets]
+        _allow(function, ("s3:AbortMultipartUpload",), keys, because="A job chooses its own keys.")
+
+    def _landing_bucket_arns(self) -> list[str]:
+        others = [_bucket_arn(self, name) for name in self._settings.destination_buckets]
+        return [self._storage.landing_bucket.bucket_arn, *others]
 
     def _may_read_manifests(self, function: lambda_.Function) -> None:
         buckets = [_bucket_arn(self, name) for name in self._settings.manifest_buckets]

@@ -13,6 +13,7 @@ from typing import Any
 
 from infra.parsing import Parser, Wrong, many, number, one_of, optional, text, whole
 
+MIB = 1024**2
 GIB = 1024**3
 
 # Lambda: 128 to 10,240 MB; 900 s at most. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -21,6 +22,8 @@ TIMEOUT_SECONDS = (1, 900)
 # S3: parts of 5 MiB to 5 GiB, objects up to 48.8 TiB. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 PART_MIB = (5, 5 * 1024)
 FILE_BYTES = (1, 10_000 * 5 * GIB)
+# A segment has at least one part of S3's smallest size.
+SPLIT_BYTES = (5 * MIB, 10_000 * 5 * GIB)
 # Step Functions runs at most 10,000 children of a Distributed Map at once.
 CONCURRENCY = (1, 10_000)
 # CloudWatch Logs keeps logs for these numbers of days and no others.
@@ -48,7 +51,7 @@ RETENTION_DAYS = (
     3288,
     3653,
 )
-PART_CHECKSUMS = ("crc64nvme", "crc32c", "crc32")
+PART_CHECKSUMS = ("crc64nvme", "crc32", "none")
 FILE_EVENTS = ("STORED", "SKIPPED", "REJECTED", "FAILED", "CANCELLED")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -105,7 +108,10 @@ class Settings:
     part_checksum: str = _setting("crc64nvme", one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")
     max_concurrency: int = _setting(100, whole(*CONCURRENCY), "files in flight in a job, at most")
     max_file_bytes: int = _setting(5 * GIB, whole(*FILE_BYTES), "largest file that is accepted")
-    batch_files: int = _setting(1, whole(1, 1000), "files in a unit of work, at most")
+    batch_files: int = _setting(200, whole(1, 1000), "small files in a unit of work, at most")
+    batch_bytes: int = _setting(64 * MIB, whole(1, GIB), "bytes of the small files of a unit, at most")
+    batch_threads: int = _setting(8, whole(1, 32), "small files a function moves at a time")
+    split_bytes: int = _setting(2 * GIB, whole(*SPLIT_BYTES), "files above this may be split, where the job says so")
     progress_seconds: float = _setting(10.0, number(0.1, 900), "how often a file in flight reports its bytes")
     deadline_minutes: int = _setting(720, whole(1, 14 * 24 * 60), "how long a job may take in all")
 

@@ -8,6 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.functions import Functions
+from infra.monitoring import Monitoring
 from infra.network import Network
 from infra.settings import Settings
 from infra.storage import Storage
@@ -22,6 +23,9 @@ class SluicewayStack(cdk.Stack):
         network = Network(self, "Network", settings=settings)
         functions = Functions(self, "Functions", settings=settings, storage=storage, bus=bus, network=network)
         workflow = Workflow(self, "Workflow", settings=settings, storage=storage, functions=functions)
+        monitoring = Monitoring(
+            self, "Monitoring", settings=settings, storage=storage, functions=functions, workflow=workflow
+        )
         if settings.permission_boundary_arn:
             boundary = iam.ManagedPolicy.from_managed_policy_arn(self, "Boundary", settings.permission_boundary_arn)
             iam.PermissionsBoundary.of(self).apply(boundary)
@@ -31,6 +35,7 @@ class SluicewayStack(cdk.Stack):
         self._output("JobsTable", storage.jobs_table.table_name, "jobs, files and counters")
         self._output("EventBusName", bus.event_bus_name, "where events go")
         self._output("StateMachineArn", workflow.state_machine.state_machine_arn, "starts a job")
+        self._output("AlarmTopicArn", monitoring.topic.topic_arn, "where alarms are heard")
 
     def _output(self, name: str, value: str, description: str) -> None:
         cdk.CfnOutput(self, name, value=value, description=description)

@@ -11,28 +11,20 @@ from typing import cast
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
-from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.audit import explain, explain_wildcards
 from infra.functions import Functions
+from infra.invoke import invoke
+from infra.one_unit import one_unit
 from infra.settings import Settings
 from infra.storage import Storage
 
-# A new account may run 10 functions at once, a job starts 100 children: throttling is waited out, for about
-# a quarter of an hour at full jitter.
-THROTTLED = ("Lambda.TooManyRequestsException",)
-THROTTLED_ATTEMPTS = 60
-# Lambda's own mishaps, and a process that died, once more or twice.
-TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.ExitError")
-TRANSIENT_ATTEMPTS = 4
-LONGEST_WAIT_SECONDS = 30
-
 COLON = cdk.ArnFormat.COLON_RESOURCE_NAME
+
 JOB_ID = "$.job_id"
 EXECUTION = "$$.Execution.Id"
 # Executions that end so may never have reached a Catch.
@@ -45,7 +37,8 @@ class Workflow(Construct):
     ) -> None:
         super().__init__(scope, id)
 
-        start_export = self._invoke(
+        start_export = invoke(
+            self,
             functions.start_export,
             {
                 "input.$": "$$.Execution.Input",
@@ -55,11 +48,11 @@ class Workflow(Construct):
         )
         is_ready = sfn.Choice(self, "IsExportReady")
         wait = sfn.Wait(self, "WaitForExport", time=sfn.WaitTime.seconds_path("$.wait_seconds"))
-        poll_export = self._invoke(functions.poll_export, _job())
-        dispatch_files = self._invoke(functions.dispatch_files, _job())
+        poll_export = invoke(self, functions.poll_export, _job())
+        dispatch_files = invoke(self, functions.dispatch_files, _job())
         is_empty = sfn.Choice(self, "IsEmpty")
         transfer_files = self._transfer_files(storage, functions)
-        complete_job = self._invoke(functions.complete_job)
+        complete_job = invoke(self, functions.complete_job)
         is_success = sfn.Choice(self, "IsSuccess")
         succeeded = sfn.Succeed(self, "JobSucceeded")
         failed = sfn.Fail(
@@ -98,11 +91,7 @@ class Workflow(Construct):
         self._complete_unseen_ends(functions)
 
     def _transfer_files(self, storage: Storage, functions: Functions) -> sfn.DistributedMap:
-        """One child a unit of work. A child records its own failure, so one bad file never hides the others."""
-        process_file = self._invoke(functions.process_file)
-        record_failure = self._invoke(functions.record_failure)
-        process_file.add_catch(record_failure, errors=["States.ALL"], result_path="$.error")
-
+        """One child a unit of work (infra/one_unit.py)."""
         transfer_files = sfn.DistributedMap(
             self,
             "TransferFiles",
@@ -123,36 +112,8 @@ class Workflow(Construct):
             ),
             result_path=sfn.JsonPath.DISCARD,
         )
-        transfer_files.item_processor(process_file)
+        transfer_files.item_processor(one_unit(self, functions))
         return transfer_files
-
-    def _invoke(self, function: lambda_.Function, payload: dict[str, str] | None = None) -> tasks.LambdaInvoke:
-        """A state named like the function. It passes on its input, or `payload`, and returns what the handler does."""
-        state = tasks.LambdaInvoke(
-            self,
-            function.node.id,
-            lambda_function=function,
-            payload=sfn.TaskInput.from_object(payload) if payload else None,
-            output_path="$.Payload",
-            retry_on_service_exceptions=False,  # it knows neither jitter nor throttling
-        )
-        state.add_retry(
-            errors=list(THROTTLED),
-            interval=cdk.Duration.seconds(2),
-            backoff_rate=2,
-            max_attempts=THROTTLED_ATTEMPTS,
-            max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
-            jitter_strategy=sfn.JitterType.FULL,
-        )
-        state.add_retry(
-            errors=list(TRANSIENT),
-            interval=cdk.Duration.seconds(1),
-            backoff_rate=2,
-            max_attempts=TRANSIENT_ATTEMPTS,
-            max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
-            jitter_strategy=sfn.JitterType.FULL,
-        )
-        return state
 
     def _logs(self, settings: Settings) -> sfn.LogOptions:
         """Failures only, and never what states pass on: an execution's input may hold links."""
@@ -169,7 +130,7 @@ class Workflow(Construct):
             "moving a small file.",
         )
         explain_wildcards(machine, ("*",), "IAM knows no resource for writing traces or delivering logs.")
-        invoked = [f"{function.function_arn}:*" for function in functions.all]
+        invoked = [f"{function.function_arn}:*" for function in functions.of_states]
         explain_wildcards(machine, invoked, "The versions of one function.")
         # CDK grants what a Map reads and writes by bucket, not by prefix; the bucket is the stack's own.
         objects = stack.format_arn(

@@ -15,7 +15,9 @@ from sluiceway.config import Config
 from tests.infra.template import Template, text
 
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
-FOLDERS = ("start_export", "poll_export", "dispatch_files", "process_file", "record_failure", "complete_job")
+MOVERS = ("process_file", "move_segment", "finish_file")
+STATES = ("start_export", "poll_export", "dispatch_files", *MOVERS, "record_failure", "complete_job")
+FOLDERS = (*STATES, "count_stale_uploads")
 # IAM knows no resource for these actions.
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 TOKENS = {"states:SendTaskSuccess", "states:SendTaskFailure"}
@@ -56,7 +58,7 @@ def test_a_functions_environment_is_what_config_reads(template: Template, folder
     assert config.event_bus == "default"
     names_read = set(re.findall(r'"(SLUICEWAY_\w+)"', (LAMBDAS / "sluiceway" / "config.py").read_text()))
     assert {name for name in told if name.startswith("SLUICEWAY_")} == names_read
-    assert told["POWERTOOLS_SERVICE_NAME"] == folder
+    assert told["POWERTOOLS_SERVICE_NAME"] == "sluiceway"
     assert told["POWERTOOLS_METRICS_NAMESPACE"] == "Sluiceway"
 
 
@@ -65,14 +67,16 @@ def test_settings_reach_the_environment_in_the_types_config_expects(synth: Calla
     told = Config.from_env({**environment(template, "process_file"), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1024"})
     assert told.uploaders == 3
     assert told.part_bytes == 16 * 1024**2
-    assert told.part_checksum == "crc32c"
+    assert told.part_checksum == "crc32"
     assert told.max_file_bytes == 1000
     assert told.max_concurrency == 5
     assert told.allowed_sources == ("localhost:8080", "files.internal")
+    assert told.destination_buckets == ("acme-raw", "acme-cold")
     assert told.file_events == ("STORED",)
     assert told.secret_prefix == "vendor/"
     assert told.progress_seconds == 0.5
-    assert told.batch_files == 20
+    assert (told.batch_files, told.batch_bytes, told.batch_threads) == (20, 1_000_000, 3)
+    assert told.split_bytes == 10_000_000
     assert told.event_bus == "data-platform"
 
 
@@ -129,13 +133,12 @@ def test_outside_a_vpc_nothing_of_one_is_made(template: Template) -> None:
     assert not [each for each in template.body["Resources"].values() if each["Type"].startswith("AWS::EC2::")]
 
 
-def test_keys_by_setting_may_be_used_by_process_file_alone(synth: Callable[..., Template]) -> None:
+def test_keys_by_setting_may_be_used_by_those_who_move_files_alone(synth: Callable[..., Template]) -> None:
     keys = [f"arn:aws:kms:eu-west-1:111122223333:key/{n}2345678-90ab-cdef-1234-567890abcdef" for n in (1, 2)]
     template = synth(landing_kms_key_arn=keys[0], kms_key_arns=keys[1])
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
-        assert template.resources_for("process_file", action) == set(keys)
         for folder in FOLDERS:
-            assert folder == "process_file" or not template.resources_for(folder, action)
+            assert template.resources_for(folder, action) == (set(keys) if folder in MOVERS else set())
 
 
 def test_an_existing_landing_bucket_is_used_not_made(synth: Callable[..., Template]) -> None:
@@ -161,20 +164,26 @@ def test_a_function_is_traced(template: Template, folder: str) -> None:
     assert template.function(folder)[1]["TracingConfig"] == {"Mode": "Active"}
 
 
-def test_only_process_file_may_write_where_files_land_and_only_there(synth: Callable[..., Template]) -> None:
+def test_only_those_who_move_files_may_write_where_files_land_and_only_there(synth: Callable[..., Template]) -> None:
     template = synth(**SETTINGS)
     landing = template.bucket("LandingBucket")
     expected = {f"{landing}/*", "arn:${AWS::Partition}:s3:::acme-raw/*", "arn:${AWS::Partition}:s3:::acme-cold/*"}
-    for action in ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObjectTagging"):
-        assert template.resources_for("process_file", action) == expected
-    assert template.resources_for("process_file", "s3:GetObject") == {
-        *expected,
-        f"{template.bucket('JobsBucket')}/jobs/*",
-    }
-    for folder in FOLDERS:
-        if folder != "process_file":
-            for action in ("s3:PutObject", "s3:GetObject"):
-                assert not template.resources_for(folder, action) & expected
+    for folder in MOVERS:
+        for action in ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts", "PutObjectTagging"):
+            assert template.resources_for(folder, f"s3:{action}") == expected
+        documents = f"{template.bucket('JobsBucket')}/jobs/*"
+        assert template.resources_for(folder, "s3:GetObject") == {*expected, documents}
+    for folder in set(FOLDERS) - set(MOVERS):
+        for action in ("s3:PutObject", "s3:GetObject"):
+            assert not template.resources_for(folder, action) & expected
+
+
+def test_who_ends_a_file_or_a_job_may_end_its_uploads(synth: Callable[..., Template]) -> None:
+    template = synth(**SETTINGS)
+    landing = template.bucket("LandingBucket")
+    expected = {f"{landing}/*", "arn:${AWS::Partition}:s3:::acme-raw/*", "arn:${AWS::Partition}:s3:::acme-cold/*"}
+    for folder in ("record_failure", "complete_job"):
+        assert template.resources_for(folder, "s3:AbortMultipartUpload") >= expected
 
 
 def test_by_default_files_land_in_the_landing_bucket_alone(template: Template) -> None:
@@ -192,13 +201,13 @@ def test_manifest_buckets_may_be_read_where_manifests_are_read(synth: Callable[.
 def test_secrets_may_be_read_under_the_prefix_alone_where_requests_are_made(synth: Callable[..., Template]) -> None:
     template = synth(**SETTINGS)
     prefix = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:vendor/*"
-    for folder in ("start_export", "poll_export", "dispatch_files", "process_file"):
+    for folder in ("start_export", "poll_export", "dispatch_files", *MOVERS):
         assert template.resources_for(folder, "secretsmanager:GetSecretValue") == {prefix}
-    for folder in ("record_failure", "complete_job"):
+    for folder in ("record_failure", "complete_job", "count_stale_uploads"):
         assert not template.resources_for(folder, "secretsmanager:GetSecretValue")
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", STATES)
 def test_the_table_and_the_bus_are_the_stacks_own(synth: Callable[..., Template], folder: str) -> None:
     template = synth(**SETTINGS)
     table = {f"${{{template.the('AWS::DynamoDB::Table')[0]}.Arn}}"}
@@ -214,6 +223,23 @@ def test_jobs_documents_are_written_under_jobs_alone(template: Template, folder:
     assert template.resources_for(folder, "s3:PutObject") == {f"{template.bucket('JobsBucket')}/jobs/*"}
 
 
+def test_the_count_of_stale_uploads_may_list_uploads_and_nothing_else(synth: Callable[..., Template]) -> None:
+    template = synth(**SETTINGS)
+    buckets = {
+        template.bucket("LandingBucket"),
+        "arn:${AWS::Partition}:s3:::acme-raw",
+        "arn:${AWS::Partition}:s3:::acme-cold",
+    }
+    allowed = {
+        action: set(statement.resources)
+        for statement in template.statements_of_function("count_stale_uploads")
+        for action in statement.actions
+        if action not in TRACES and not action.startswith("logs:")
+    }
+    assert allowed == {"s3:ListBucketMultipartUploads": buckets}
+    assert template.resources_for("process_file", "s3:ListBucketMultipartUploads") == buckets
+
+
 @pytest.mark.parametrize(
     ("name", "folder"), [("ProcessFile", "process_file"), ("StartExport", "start_export"), ("Copy", "copy")]
 )
@@ -226,7 +252,7 @@ SETTINGS: dict[str, Any] = {
     "process_file_timeout_seconds": "300",
     "uploaders": "3",
     "part_mib": "16",
-    "part_checksum": "crc32c",
+    "part_checksum": "crc32",
     "max_file_bytes": "1000",
     "max_concurrency": "5",
     "allowed_sources": "localhost:8080,files.internal",
@@ -237,6 +263,9 @@ SETTINGS: dict[str, Any] = {
     "file_events": "STORED",
     "progress_seconds": "0.5",
     "batch_files": "20",
+    "batch_bytes": "1000000",
+    "batch_threads": "3",
+    "split_bytes": "10000000",
     "deadline_minutes": "20160",
     "stage": "test",
 }

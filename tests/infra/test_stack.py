@@ -25,6 +25,7 @@ def test_outputs_are_named_as_the_command_looks_them_up(template: Template) -> N
         "JobsTable": f"${{{template.the('AWS::DynamoDB::Table')[0]}}}",
         "EventBusName": "default",
         "StateMachineArn": f"${{{template.the('AWS::StepFunctions::StateMachine')[0]}}}",
+        "AlarmTopicArn": f"${{{template.the('AWS::SNS::Topic')[0]}}}",
     }
 
 

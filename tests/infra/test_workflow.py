@@ -14,7 +14,8 @@ from infra.functions import folder_of
 from infra.tools import command
 from tests.infra.template import Template, states_of, targets_of, text
 
-TASKS = ("StartExport", "PollExport", "DispatchFiles", "ProcessFile", "RecordFailure", "CompleteJob")
+CHILD_TASKS = ("ProcessFile", "MoveSegment", "FinishFile", "RecordFailure")
+TASKS = ("StartExport", "PollExport", "DispatchFiles", *CHILD_TASKS, "CompleteJob")
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +61,40 @@ def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
 def test_every_state_can_be_reached(machine: dict[str, Any], states: dict[str, dict[str, Any]]) -> None:
     assert reachable(machine) == set(machine["States"])
     children = states["TransferFiles"]["ItemProcessor"]
-    assert reachable(children) == set(children["States"]) == {"ProcessFile", "RecordFailure"}
+    assert reachable(children) == set(children["States"])
+    segments = states["MoveSegments"]["ItemProcessor"]
+    assert reachable(segments) == set(segments["States"])
+
+
+def test_a_child_goes_on_is_split_or_is_done(states: dict[str, dict[str, Any]]) -> None:
+    children = states["TransferFiles"]["ItemProcessor"]
+    assert children["StartAt"] == "ProcessFile"
+    assert {name: targets_of(state) for name, state in children["States"].items()} == {
+        "ProcessFile": {"WhatNext", "RecordFailure"},
+        "WhatNext": {"ProcessFile", "MoveSegments", "UnitDone"},
+        "MoveSegments": {"FinishFile", "RecordFailure"},
+        "FinishFile": {"RecordFailure"},
+        "RecordFailure": set(),
+        "UnitDone": set(),
+    }
+    assert {choice["StringEquals"]: choice["Next"] for choice in states["WhatNext"]["Choices"]} == {
+        "CONTINUE": "ProcessFile",
+        "SPLIT": "MoveSegments",
+    }
+
+
+def test_a_segment_goes_on_until_it_is_moved(states: dict[str, dict[str, Any]]) -> None:
+    segments = states["MoveSegments"]["ItemProcessor"]
+    assert segments["ProcessorConfig"]["Mode"] == "INLINE"
+    assert {name: targets_of(state) for name, state in segments["States"].items()} == {
+        "MoveSegment": {"IsSegmentMoved"},
+        "IsSegmentMoved": {"MoveSegment", "SegmentMoved"},
+        "SegmentMoved": set(),
+    }
+    # Step Functions runs at most 40 items of an inline Map at once.
+    assert states["MoveSegments"]["MaxConcurrency"] <= 40
+    assert states["MoveSegments"]["ResultPath"] is None
+    assert set(states["MoveSegments"]["ItemSelector"]) == {"job_id.$", "execution.$", "unit.$", "split.$", "n.$"}
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -100,9 +134,10 @@ def test_a_failure_at_the_start_leaves_the_input_behind(machine: dict[str, Any])
 
 
 def test_every_child_records_its_failure(states: dict[str, dict[str, Any]]) -> None:
-    assert states["ProcessFile"]["Catch"] == [
-        {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "RecordFailure"}
-    ]
+    for name in ("ProcessFile", "MoveSegments", "FinishFile"):
+        assert states[name]["Catch"] == [
+            {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "RecordFailure"}
+        ]
     assert states["ProcessFile"]["Parameters"]["Payload.$"] == "$"
     assert states["RecordFailure"]["Parameters"]["Payload.$"] == "$"
 
@@ -157,7 +192,7 @@ def test_ends_that_no_catch_sees_invoke_complete_job(template: Template) -> None
     assert [text(arn) for arn in pattern["detail"]["stateMachineArn"]] == [f"${{{machine_id}}}"]
     complete_job, _ = template.function("complete_job")
     assert [text(target["Arn"]) for target in rule["Properties"]["Targets"]] == [f"${{{complete_job}.Arn}}"]
-    _, permission = template.the("AWS::Lambda::Permission")
+    _, permission = template.the("AWS::Lambda::Permission", "ExecutionEnded")
     assert text(permission["Properties"]["SourceArn"]) == f"${{{rule_id}.Arn}}"
 
 
@@ -183,7 +218,7 @@ def test_the_machines_role_is_limited_to_itself_its_functions_and_the_jobs_bucke
     jobs_bucket = f"${{{template.the('AWS::S3::Bucket', 'JobsBucket')[0]}}}"
     own = f"${{Select:6:${{{machine_id}}}}}"
     executions = f"arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:execution:{own}"
-    functions = {f"${{{name}.Arn}}" for name in template.of_type("AWS::Lambda::Function")}
+    functions = {f"${{{template.function(folder_of(name))[0]}.Arn}}" for name in TASKS}
     allowed = {
         "states:StartExecution": {f"${{{machine_id}}}"},
         "states:DescribeExecution": {f"{executions}:*"},

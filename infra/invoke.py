@@ -1,0 +1,50 @@
+"""One way for a state to invoke a function: its name, its payload, and what is tried again.
+
+Knows which errors of Lambda pass by themselves. Refuses to know the order of states.
+"""
+
+from __future__ import annotations
+
+import aws_cdk as cdk
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+# A new account may run 10 functions at once, a job starts 100 children: throttling is waited out, for about
+# a quarter of an hour at full jitter.
+THROTTLED = ("Lambda.TooManyRequestsException",)
+THROTTLED_ATTEMPTS = 60
+# Lambda's own mishaps, and a process that died, once more or twice.
+TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.ExitError")
+TRANSIENT_ATTEMPTS = 4
+LONGEST_WAIT_SECONDS = 30
+
+
+def invoke(scope: Construct, function: lambda_.Function, payload: dict[str, str] | None = None) -> tasks.LambdaInvoke:
+    """A state named like the function. It passes on its input, or `payload`, and returns what the handler does."""
+    state = tasks.LambdaInvoke(
+        scope,
+        function.node.id,
+        lambda_function=function,
+        payload=sfn.TaskInput.from_object(payload) if payload else None,
+        output_path="$.Payload",
+        retry_on_service_exceptions=False,  # it knows neither jitter nor throttling
+    )
+    state.add_retry(
+        errors=list(THROTTLED),
+        interval=cdk.Duration.seconds(2),
+        backoff_rate=2,
+        max_attempts=THROTTLED_ATTEMPTS,
+        max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+    state.add_retry(
+        errors=list(TRANSIENT),
+        interval=cdk.Duration.seconds(1),
+        backoff_rate=2,
+        max_attempts=TRANSIENT_ATTEMPTS,
+        max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
+        jitter_strategy=sfn.JitterType.FULL,
+    )
+    return state

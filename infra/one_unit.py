@@ -1,0 +1,60 @@
+"""What one child of TransferFiles does with its unit of work, in the order things happen.
+
+Knows the answers of ProcessFile: DONE, CONTINUE (again, with what is carried) and SPLIT (a large file, by several
+functions at once). A child records its own failure, so one bad file never hides the others.
+"""
+
+from __future__ import annotations
+
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.functions import Functions
+from infra.invoke import invoke
+
+# Step Functions runs at most 40 items of an inline Map at once.
+SEGMENTS_AT_ONCE = 40
+
+
+def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
+    process_file = invoke(scope, functions.process_file)
+    what_next = sfn.Choice(scope, "WhatNext")
+    move_segments = _move_segments(scope, functions)
+    finish_file = invoke(scope, functions.finish_file)
+    done = sfn.Succeed(scope, "UnitDone")
+    record_failure = invoke(scope, functions.record_failure)
+
+    process_file.next(what_next)
+    what_next.when(sfn.Condition.string_equals("$.action", "CONTINUE"), process_file)
+    what_next.when(sfn.Condition.string_equals("$.action", "SPLIT"), move_segments)
+    what_next.otherwise(done)
+    move_segments.next(finish_file)
+
+    for state in (process_file, move_segments, finish_file):
+        state.add_catch(record_failure, errors=["States.ALL"], result_path="$.error")
+    return process_file
+
+
+def _move_segments(scope: Construct, functions: Functions) -> sfn.Map:
+    """The segments of one file. What each gave is in the table; the file itself goes on to FinishFile."""
+    move_segment = invoke(scope, functions.move_segment)
+    is_moved = sfn.Choice(scope, "IsSegmentMoved")
+    move_segment.next(is_moved)
+    is_moved.when(sfn.Condition.string_equals("$.action", "CONTINUE"), move_segment)
+    is_moved.otherwise(sfn.Succeed(scope, "SegmentMoved"))
+
+    move_segments = sfn.Map(
+        scope,
+        "MoveSegments",
+        items_path="$.segments",
+        item_selector={
+            "job_id.$": "$.job_id",
+            "execution.$": "$.execution",
+            "unit.$": "$.unit",
+            "split.$": "$.split",
+            "n.$": "$$.Map.Item.Value",
+        },
+        max_concurrency=SEGMENTS_AT_ONCE,
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    return move_segments.item_processor(move_segment)
