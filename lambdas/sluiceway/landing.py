@@ -7,7 +7,6 @@ tables and functions.
 from __future__ import annotations
 
 import logging
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from sluiceway.errors import (
 from sluiceway.facts import conditions_of, target_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
+from sluiceway.memory import peak_memory_bytes
 from sluiceway.redact import redact_url
 from sluiceway.relaying import TimeLeft, next_checkpoint, with_sums
 from sluiceway.sink.existing import find_existing
@@ -261,8 +261,7 @@ def _result(outcome: Outcome, measured: Mapping[str, int]) -> FileResult:
         source_wait_seconds=outcome.waits.source,
         sink_wait_seconds=outcome.waits.sink,
         hash_seconds=outcome.waits.hash,
-        # Linux counts ru_maxrss in KiB.
-        peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak_memory_bytes=peak_memory_bytes(),
         pool_waits=measured["pool_waits"],
         part_retries=measured["part_retries"],
         source_resumes=measured["source_resumes"],

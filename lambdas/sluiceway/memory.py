@@ -1,0 +1,18 @@
+"""How much memory this process has held at most."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+
+STATUS = Path("/proc/self/status")
+
+
+def peak_memory_bytes(status: Path = STATUS) -> int:
+    """The resident peak in bytes. Linux's VmHWM belongs to the program that runs; ru_maxrss, the fallback, is handed
+    down from whoever started it and may be a larger parent's (getrusage(2))."""
+    lines = status.read_text().splitlines() if status.exists() else []
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
