@@ -58,7 +58,7 @@ class Destination(Strict):
 
     bucket: str | None = None
     prefix: str = ""
-    if_exists: Literal["overwrite", "never"] = "overwrite"
+    if_exists: Literal["overwrite", "never", "skip-unchanged"] = "overwrite"
     storage_class: StorageClass | None = None
     kms_key_id: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
     tags: Annotated[dict[str, str], Field(max_length=MAX_TAGS)] = {}

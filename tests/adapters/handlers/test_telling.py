@@ -16,7 +16,7 @@ from sluiceway.aws.tasks import TaskTokens
 from sluiceway.errors import PublishError
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
-from tests.support.source import Body, Reply, SourceServer
+from tests.support.source import Body, Reply, Request, SourceServer
 
 JOB = "acme-1"
 MIB = 1024**2
@@ -99,6 +99,18 @@ def test_a_file_that_is_there_already_is_skipped(deployment: Deployment, source:
     answer = deployment.run(document(source, "/a", destination={"if_exists": "never"}))
     assert (answer["status"], answer["files"]["skipped"], deployment.landed()) == ("COMPLETED", 1, {"a": b"old"})
     assert deployment.lines(JOB, "failed.jsonl") == []
+
+
+def test_a_file_that_has_not_changed_is_skipped(deployment: Deployment, source: SourceServer) -> None:
+    def answer(request: Request) -> Reply:
+        same = request.headers.get("If-None-Match") == '"v1"'
+        return Reply(b"", 304) if same else Reply(b"abc", headers={"ETag": '"v1"'})
+
+    source.replies["/a"] = answer
+    again = document(source, "/a", destination={"if_exists": "skip-unchanged"})
+    ends = [deployment.run(again)["files"] for _ in range(2)]
+    assert [(end["stored"], end["skipped"]) for end in ends] == [(1, 0), (0, 1)]
+    assert deployment.landed() == {"a": b"abc"}
 
 
 class Tokens:
