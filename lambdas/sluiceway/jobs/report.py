@@ -43,6 +43,8 @@ def report_line(task: FileTask, result: FileResult) -> bytes:
             "pool_waits": result.pool_waits,
             "part_retries": result.part_retries,
             "source_resumes": result.source_resumes,
+            "relays": result.relays,
+            "segments": result.segments,
             "peak_memory_bytes": result.peak_memory_bytes,
         }
     )
