@@ -25,6 +25,7 @@ from sluiceway.errors import (
     SourceUnreachableError,
 )
 from sluiceway.redact import redact_url
+from sluiceway.source.body import read_into
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
 from sluiceway.source.retry import RETRYABLE_STATUSES
 from sluiceway.source.stall import Watch, stalls
@@ -144,7 +145,7 @@ class Download(io.RawIOBase):
         if self._watch is not None:
             self._watch.reading()
         try:
-            got = self._response.readinto(want)
+            got = read_into(self._response, want)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise self._stalled() or translated(error, self._shown) from error
         if not got:
