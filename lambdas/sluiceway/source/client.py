@@ -19,7 +19,7 @@ from sluiceway.source.download import Begun, Download
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
 from sluiceway.source.stall import WINDOW_SECONDS
-from sluiceway.source.translate import source_errors
+from sluiceway.source.translate import body_errors, head_errors
 
 MIB = 1024**2
 MAX_REDIRECTS = 5
@@ -86,7 +86,7 @@ class Client:
         response = self.request(method, url, headers or {}, body)
         shown = redact_url(url)
         try:
-            with source_errors(shown):
+            with body_errors(shown):
                 data = response.read(max_bytes + 1, decode_content=True)
             if len(data) > max_bytes:
                 raise TooLargeError(f"{shown}: the reply exceeds {max_bytes} bytes")
@@ -125,7 +125,7 @@ class Client:
         self._pools.clear()
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
-        with source_errors(redact_url(url)):
+        with head_errors(redact_url(url)):
             return self._pools.request(
                 method,
                 url,

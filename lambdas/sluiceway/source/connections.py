@@ -7,6 +7,7 @@ and count how often a request waited.
 
 from __future__ import annotations
 
+import http.client
 import logging
 import socket
 import time
@@ -76,9 +77,45 @@ def _in_time(connection: Any, sock: socket.socket | None, seconds: float, what: 
         watch.end()
 
 
+class _Head:
+    """The file beneath a reply while its head is read; `last` is the last line of it."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.last = b""
+
+    def readline(self, limit: int) -> bytes:
+        self.last = self.file.readline(limit)
+        return self.last
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class _Response(http.client.HTTPResponse):
+    """http.client takes a connection that ends within the headers for the end of the headers, and drops all that follow
+    a line that is none. Either could lose the Content-Length, and with it the knowledge that a body was cut short."""
+
+    def begin(self) -> None:
+        head = _Head(self.fp)
+        self.fp: Any = head
+        try:
+            super().begin()
+        finally:
+            if self.fp is head:
+                self.fp = head.file
+        if head.last.strip():
+            raise http.client.HTTPException("a head without an end")
+        if not head.last:
+            raise http.client.RemoteDisconnected("the connection ended in the head of the reply")
+        if not self.msg.is_multipart() and self.msg.get_payload():
+            raise http.client.HTTPException("a header line that is none")
+
+
 class _Http(HTTPConnection):
     policy: UrlPolicy
     stall_seconds: float
+    response_class = _Response
 
     def _new_conn(self) -> socket.socket:
         return _connect(self, self.policy)

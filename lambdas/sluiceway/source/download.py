@@ -138,7 +138,10 @@ class Download(io.RawIOBase):
         if self._until is not None:
             want = want[: self._until - self._offset]
             if not len(want):
-                # The server sends a body in smaller pieces than asked for; that is its right.
+                # The server sends a body in smaller pieces than asked for; that is its right, within reason.
+                if self._offset - self._failed_at < self._client.budget.progress_bytes:
+                    raise SourceTruncatedError(f"{self._shown}: the server sends it in pieces too small to end")
+                self._failed_at = self._offset
                 self._detach()
                 self._open_rest()
                 return self._read(view)

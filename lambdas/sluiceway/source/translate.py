@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException, RemoteDisconnected
 
 from urllib3 import exceptions
 
@@ -14,8 +15,22 @@ from sluiceway.errors import SourceError, SourceProtocolError, SourceTruncatedEr
 
 
 @contextmanager
-def source_errors(shown: str) -> Iterator[None]:
-    """Turns foreign errors of a request to `shown` (a redacted URL) into SourceErrors."""
+def head_errors(shown: str) -> Iterator[None]:
+    """Turns foreign errors before the body, of a request to `shown` (a redacted URL), into SourceErrors."""
+    try:
+        yield
+    except exceptions.ProtocolError as error:
+        cause = next((each for each in error.args if isinstance(each, HTTPException)), None)
+        if cause is None or isinstance(cause, RemoteDisconnected):
+            raise SourceUnreachableError(f"{shown}: the connection broke before the reply: {_reason(error)}") from error
+        raise SourceProtocolError(f"{shown}: the reply is not proper HTTP: {type(cause).__name__}") from error
+    except (exceptions.HTTPError, OSError, ValueError) as error:
+        raise translated(error, shown) from error
+
+
+@contextmanager
+def body_errors(shown: str) -> Iterator[None]:
+    """Turns foreign errors while the body of `shown` (a redacted URL) is read into SourceErrors."""
     try:
         yield
     except (exceptions.HTTPError, OSError, ValueError) as error:
@@ -23,7 +38,7 @@ def source_errors(shown: str) -> Iterator[None]:
 
 
 def translated(error: Exception, shown: str) -> SourceError:
-    """The SourceError for `error`."""
+    """The SourceError for `error`, raised while a body was read."""
     match error:
         case exceptions.ConnectTimeoutError():
             return SourceUnreachableError(f"{shown}: connecting timed out")

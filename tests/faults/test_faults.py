@@ -1,0 +1,49 @@
+"""Every fault of the table: afterwards the object is there and whole, or it is not there, and nothing is left over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.certificates import Certificates
+from tests.faults.harness import MAX_GROWTH_BYTES, SECRET, Ran, Row, run
+from tests.faults.source_rows import SOURCE_ROWS
+
+ROWS = [*SOURCE_ROWS]
+
+
+def named(row: Row) -> str:
+    return row.name
+
+
+def test_the_table_names_each_fault_once() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS) >= 60
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_fault(
+    row: Row,
+    landed: Path,
+    certificates: Certificates,
+    caplog: pytest.LogCaptureFixture,
+    record_property: pytest.RecordProperty,
+) -> None:
+    with caplog.at_level("DEBUG"):
+        ran = run(row, landed, certificates)
+    attempts = max(len(ran.requests), len(ran.sleeps))
+    shown = f"{ran.result.state} {ran.result.error_type or ''}"
+    record_property("fault", (row.name, shown, attempts, ran.seconds))
+    assert (ran.result.state, ran.result.error_type) == row.expect, ran.result
+    assert ran.object == (row.lands.body if row.lands else None)
+    assert (ran.uploads == []) is not row.leaves_upload
+    assert len(ran.requests) <= row.max_requests
+    assert ran.growth_bytes < MAX_GROWTH_BYTES
+    _keeps_the_secret(ran, caplog.text)
+    if row.check is not None:
+        row.check(ran)
+
+
+def _keeps_the_secret(ran: Ran, log: str) -> None:
+    assert SECRET not in ran.text
+    assert SECRET not in log
