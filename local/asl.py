@@ -47,8 +47,10 @@ _DISTRIBUTED_ONLY = {"ItemReader", "ResultWriter", "Label"} | {n for n in _FIELD
 class UnsupportedAslError(Exception):
     """The definition says what the engine cannot honour. `refusals` names each place."""
 
+    OPENING = "the embedded engine cannot honour this state machine: "
+
     def __init__(self, refusals: list[str]) -> None:
-        super().__init__("the embedded engine cannot honour this state machine: " + "; ".join(refusals))
+        super().__init__(self.OPENING + "; ".join(refusals))
         self.refusals = refusals
 
 

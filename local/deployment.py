@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 from moto.cloudformation import parsing
 from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
@@ -23,6 +25,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.stepfunctions.parser import models as parser_models
 
 from local import interpreter, rules, tables
+from local.asl import UnsupportedAslError
 from local.lambda_types import Function
 from local.patches import Patches
 
@@ -82,9 +85,15 @@ def deploy(template: Mapping[str, Any], client: Any, code: Path) -> Deployed:
     UnsupportedAslError when the engine cannot honour its state machine."""
     template = with_bucket_names(template)
     client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="99", Type="String")
-    client("cloudformation").create_stack(
-        StackName=STACK, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
-    )
+    try:
+        client("cloudformation").create_stack(
+            StackName=STACK, TemplateBody=json.dumps(template), Capabilities=["CAPABILITY_NAMED_IAM"]
+        )
+    except (ClientError, ResponseParserError) as error:  # CloudFormation's client cannot read what Step Functions says
+        refusal = str(error).partition(UnsupportedAslError.OPENING)[2]
+        if refusal:
+            raise UnsupportedAslError([refusal.partition('"')[0]]) from error
+        raise
     stack = client("cloudformation").describe_stacks(StackName=STACK)["Stacks"][0]
     resources = client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
     ignored = _ignored(template)

@@ -30,9 +30,11 @@ def data_limit_exceeded(env: Environment, what: str) -> FailureEventException:
 
 def tolerance_exceeded(env: Environment) -> FailureEventException:
     kind = StatesErrorNameType.StatesExceedToleratedFailureThreshold
-    details = MapRunFailedEventDetails(
-        error=kind.to_name(), cause="The specified tolerated failure threshold was exceeded"
-    )
+    return map_run_failed(env, kind, "The specified tolerated failure threshold was exceeded")
+
+
+def map_run_failed(env: Environment, kind: StatesErrorNameType, cause: str) -> FailureEventException:
+    details = MapRunFailedEventDetails(error=kind.to_name(), cause=cause)
     return FailureEventException(
         FailureEvent(
             env=env,

@@ -19,10 +19,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
+from moto.core.exceptions import AWSError
 from moto.stepfunctions import models as plain_models
 from moto.stepfunctions.parser import models as parser_models
 from moto.stepfunctions.parser import quotas
-from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
+from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType, InvalidDefinition
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
@@ -71,6 +72,13 @@ class Hooks:
     wait_scale: float = 1.0
 
 
+class InvalidDefinitionError(AWSError):
+    """moto answers 500 for its own class of this name, which its server does not know."""
+
+    TYPE = "InvalidDefinition"
+    STATUS = 400
+
+
 class HistoryLimitError(Exception):
     """The execution has as many events as Step Functions allows."""
 
@@ -106,7 +114,10 @@ def _install_definition(patches: Patches) -> None:
     create, start = backend.create_state_machine, backend.start_execution
 
     def create_state_machine(self: Any, name: str, definition: str, *args: Any, **kwargs: Any) -> Any:
-        return create(self, name, asl.normalise(definition), *args, **kwargs)
+        try:
+            return create(self, name, asl.normalise(definition), *args, **kwargs)
+        except (asl.UnsupportedAslError, InvalidDefinition) as error:
+            raise InvalidDefinitionError(str(error)) from error
 
     def start_execution(self: Any, state_machine_arn: str, name: str | None = None, *args: Any, **kwargs: Any) -> Any:
         return start(self, state_machine_arn, name or str(uuid.uuid4()), *args, **kwargs)
@@ -172,6 +183,18 @@ def _install_execution(patches: Patches, hooks: Hooks) -> None:
     patches.set(worker, "stop", stopped)
     patches.set(communication, "terminated", ended)
     patches.set(program_module.Program, "eval", _program_eval(program_module.Program))
+    for name in ("set_error", "set_timed_out"):
+        patches.set(Environment, name, _unless_over(getattr(Environment, name)))
+
+
+def _unless_over(original: Callable[..., None]) -> Callable[..., None]:
+    """What was stopped stays stopped, though the functions killed by it fail."""
+
+    def change(self: Environment, *args: Any, **kwargs: Any) -> None:
+        if self.program_state() is None or self.is_running():
+            original(self, *args, **kwargs)
+
+    return change
 
 
 def stop_and_wait(execution: Any) -> None:
@@ -216,7 +239,7 @@ def _install_lambda(patches: Patches, hooks: Hooks) -> None:
 
 
 def _not_found(message: str) -> ClientError:
-    meta = {"HTTPStatusCode": 404, "RequestId": str(uuid.uuid4())}
+    meta: Any = {"HTTPStatusCode": 404, "RequestId": str(uuid.uuid4())}
     return ClientError(
         {"Error": {"Code": "ResourceNotFoundException", "Message": message}, "ResponseMetadata": meta}, "Invoke"
     )

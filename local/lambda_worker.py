@@ -37,7 +37,7 @@ _BOOT = Path(__file__).with_name("lambda_boot.py")
 
 
 class Worker:
-    """Starts its process at once. `invoke` runs one invocation to its end; one at a time."""
+    """Starts its process at once. `take` and then `invoke` run one invocation to its end; one at a time."""
 
     def __init__(
         self, function: Function, endpoint_url: str, log: BinaryIO, scratch: Path, on_exit: Callable[[Worker], None]
@@ -46,6 +46,8 @@ class Worker:
         self.served = 0
         self.dead = False
         self.idle_since = 0.0
+        self._killed = False
+        self._peak = 0.0  # resident MB, of the invocation under way
         self._log = log
         self._on_exit = on_exit
         self._inbox: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()
@@ -67,11 +69,14 @@ class Worker:
         self._reaper = threading.Thread(target=self._reap, name=f"{function.name}-reaper", daemon=True)
         self._reaper.start()
 
-    def invoke(self, invocation: Invocation) -> Report | None:
-        """Returns once `invocation.result` is set. None: a warm process had died before it took the invocation,
-        which may go to another."""
-        init_from = None if self.served else self._started_at
+    def take(self, invocation: Invocation) -> None:
+        """From here on `abort` knows whom the process works for."""
         self._current = invocation
+
+    def invoke(self, invocation: Invocation) -> Report | None:
+        """Runs what was taken; returns once `invocation.result` is set. None: a warm process had died before it began,
+        so that another may."""
+        init_from = None if self.served else self._started_at
         self._inbox.put(invocation)
         if self.dead:
             self._end_after_exit(invocation)
@@ -79,13 +84,16 @@ class Worker:
             self._end(invocation, failure("Sandbox.Timedout", f"Init did not finish in {INIT_SECONDS:.0f} seconds"))
         if not invocation.started_at and self.served and self._was_exit(invocation):
             return None
-        peak = self._watch(invocation)
+        self._watch(invocation)
+        if self._killed:
+            self.join()
         self.served += 1
         self._current = None
-        return self._report(invocation, peak, init_from)
+        return self._report(invocation, init_from)
 
     def kill(self) -> None:
         """SIGKILL to the process and whatever it started."""
+        self._killed = True
         if self.process.poll() is None:
             try:
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -103,24 +111,22 @@ class Worker:
 
     # the watch
 
-    def _watch(self, invocation: Invocation) -> float:
-        """Peak resident MB. Kills the process past its time or its memory."""
+    def _watch(self, invocation: Invocation) -> None:
+        """Until the result is there. Kills the process past its time or its memory."""
         limit_mb, timeout = self.function.memory_mb, self.function.timeout_seconds
         _reset_peak(self.process.pid)
-        peak = 0.0
+        self._peak = 0.0
         while True:
             try:
                 invocation.result.result(WATCH_SECONDS)
                 ended = True
             except NotYet:
                 ended = False
-            peak = max(peak, _resident_mb(self.process.pid))
-            if peak > limit_mb and not self.dead:
-                self.kill()
-                self._end(invocation, failure("Runtime.ExitError", _says(invocation, "signal: killed")))
-                return peak
+            self._peak = max(self._peak, _resident_mb(self.process.pid))
             if ended:
-                return peak
+                return
+            if self._peak > limit_mb and not self.dead:
+                self._end(invocation, failure("Runtime.ExitError", _says(invocation, "signal: killed")))
             if time.monotonic() - invocation.started_at > timeout:
                 text = f"RequestId: {invocation.request_id} Error: Task timed out after {timeout:.2f} seconds"
                 self._end(invocation, failure("Sandbox.Timedout", text))
@@ -130,10 +136,10 @@ class Worker:
         if invocation.end(result):
             self.kill()
 
-    def _report(self, invocation: Invocation, peak: float, init_from: float | None) -> Report:
+    def _report(self, invocation: Invocation, init_from: float | None) -> Report:
         result = invocation.result.result()
         outcome = result.error_type or "ok"
-        if outcome == "Runtime.ExitError" and peak > self.function.memory_mb:
+        if outcome == "Runtime.ExitError" and self._peak > self.function.memory_mb:
             outcome = "Runtime.OutOfMemory"
         started = invocation.started_at or time.monotonic()
         report = Report(
@@ -141,7 +147,7 @@ class Worker:
             request_id=invocation.request_id,
             duration_ms=(time.monotonic() - started) * 1000,
             memory_mb=self.function.memory_mb,
-            max_memory_mb=peak,
+            max_memory_mb=self._peak,
             outcome=outcome,
             init_ms=None if init_from is None else (started - init_from) * 1000,
         )
@@ -193,6 +199,9 @@ class Worker:
         elif len(body) > MAX_PAYLOAD_BYTES:
             text = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes)."
             invocation.end(failure("Function.ResponseSizeTooLarge", text))
+        elif (peak := _resident_mb(self.process.pid)) > self.function.memory_mb:  # too briefly for the watch to see
+            self._peak = peak
+            self._end(invocation, failure("Runtime.ExitError", _says(invocation, "signal: killed")))
         else:
             invocation.end(Result(body))
         return Response(202, [("Content-Type", "application/json")], b'{"status": "OK"}')

@@ -78,6 +78,9 @@ class Pool:
             worker = self._take(function, owner)
             if worker is None:
                 return failure("Sandbox.Aborted", "The execution was stopped")
+            worker.take(invocation)
+            if owner and owner in self._stopped_owners:  # stopped between _take and take, where abort() saw nothing
+                worker.abort(owner)
             try:
                 report = worker.invoke(invocation)
             finally:

@@ -14,7 +14,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader import item_reader_decl
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import distributed_iteration_component
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.job import JobPool
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.result_writer import result_writer_decl
@@ -24,7 +27,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramError, ProgramStopped
 from moto.stepfunctions.parser.asl.eval.states import ExecutionData, ItemData, MapData
 
-from local.failures import tolerance_exceeded
+from local.failures import map_run_failed, tolerance_exceeded
 from local.patches import Patches
 
 MAX_THREADS = 64  # children at once, whatever MaxConcurrency says; each holds two threads
@@ -53,7 +56,13 @@ def install(patches: Patches, stop: Callable[[str], None]) -> None:
         env.stack.append(MapRun(self, env, eval_input, items, stop).run())
 
     patches.set(component, "_map_run", run)
-    patches.set(result_writer_decl.ResultWriter, "_eval_body", _evaluate_writer)
+    reader, writer = item_reader_decl.ItemReader, result_writer_decl.ResultWriter
+    read_error, write_error = (
+        StatesErrorNameType.StatesItemReaderFailed,
+        StatesErrorNameType.StatesResultWriterFailed,
+    )
+    patches.set(reader, "_eval_body", _failing_as(read_error, reader._eval_body))
+    patches.set(writer, "_eval_body", _failing_as(write_error, _evaluate_writer))
     patches.set(resource_eval_s3.ResourceEvalS3, "_handle_put_object", staticmethod(write_results))
 
 
@@ -200,6 +209,20 @@ class MapRun:
     def _count_down(self) -> None:
         for counter in (self._record.execution_counter, self._record.item_counter):
             counter.running.offset(-1)
+
+
+def _failing_as(kind: StatesErrorNameType, original: Callable[[Any, Environment], None]) -> Callable[..., None]:
+    """What goes wrong with S3 has a name of its own; moto calls it States.Runtime, which no Catch catches."""
+
+    def evaluate(self: Any, env: Environment) -> None:
+        try:
+            original(self, env)
+        except FailureEventException:
+            raise
+        except Exception as error:
+            raise map_run_failed(env, kind, str(error)) from error
+
+    return evaluate
 
 
 def _begin(frame: Environment, state: str) -> bool:

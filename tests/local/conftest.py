@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from local.engine import Engine
 from local.http import Server
 from local.s3_api import S3
-from tests.local.support import Running, client_of
+from tests.local.support import CODE, Lab, Running, client_of, template
 
 
 @pytest.fixture
@@ -23,3 +24,11 @@ def running(tmp_path: Path) -> Iterator[Running]:
         client.close()
         server.close()
         s3.close()
+
+
+@pytest.fixture(scope="package")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    folder = tmp_path_factory.mktemp("lab")
+    mark = folder / "heard.jsonl"
+    with Engine(folder / "landed", template=template(mark), code=CODE, max_processes=4, wait_scale=0.001) as engine:
+        yield Lab(engine, mark)

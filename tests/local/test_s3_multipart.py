@@ -206,7 +206,7 @@ sys.stdin.read()
 """
 
 
-def test_memory_stays_small_while_half_a_gigabyte_lands(tmp_path: Path) -> None:
+def test_memory_stays_small_while_a_quarter_of_a_gigabyte_lands(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SERVE, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=os.getcwd()) as server:
         assert server.stdout is not None
@@ -216,12 +216,12 @@ def test_memory_stays_small_while_half_a_gigabyte_lands(tmp_path: Path) -> None:
         body = bytes(16 * MIB)
         before = psutil.Process(server.pid).memory_info().rss
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda number: upload.part(number, body), range(1, 33)))
-        upload.complete(MpuObjectSize=512 * MIB)
+            list(pool.map(lambda number: upload.part(number, body), range(1, 17)))
+        upload.complete(MpuObjectSize=256 * MIB)
         grown = psutil.Process(server.pid).memory_info().rss - before
-        assert client.head_object(Bucket="landing", Key="k")["ContentLength"] == 512 * MIB
+        assert client.head_object(Bucket="landing", Key="k")["ContentLength"] == 256 * MIB
         client.close()
         server.communicate()
     assert grown < 48 * MIB
-    assert (tmp_path / "landing/k").stat().st_size == 512 * MIB
+    assert (tmp_path / "landing/k").stat().st_size == 256 * MIB
     (tmp_path / "landing/k").unlink()
