@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 # Test processes at once: two cores are the least anyone builds on.
 WORKERS ?= 2
 
-.PHONY: help venv demo test check format lint types synth clean
+.PHONY: help venv demo test check format lint types synth deploy destroy lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -55,6 +55,16 @@ format: $(STAMP) ## let ruff format and mend what it can
 
 synth: $(STAMP) ## write the CloudFormation template to cdk.out/
 	@$(BIN)/python app.py
+
+# Settings and words for CDK: make deploy ARGS="stage=test alarm_email=me@example.com --profile work"
+deploy: $(STAMP) ## build the stack and deploy it to AWS
+	@$(BIN)/python -m infra.deploy deploy $(ARGS)
+
+destroy: $(STAMP) ## delete the stack; the buckets and what lies in them stay
+	@$(BIN)/python -m infra.deploy destroy $(ARGS)
+
+lock: $(STAMP) ## write lambdas/requirements.lock anew from lambdas/requirements.txt
+	@$(BIN)/python -m infra.lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) cdk.out landed landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info

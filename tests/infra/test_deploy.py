@@ -1,0 +1,99 @@
+"""Deploying, up to the point where AWS would be called."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.deploy import Request, missing, parse
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "request_", "profile"),
+    [
+        (["deploy"], Request("deploy", {}, ()), None),
+        (["destroy", "stage=test"], Request("destroy", {"stage": "test"}, ()), None),
+        (
+            ["deploy", "stage=test", "--profile", "work", "uploaders=3"],
+            Request("deploy", {"stage": "test", "uploaders": "3"}, ("--profile", "work")),
+            "work",
+        ),
+        (["deploy", "--profile=work"], Request("deploy", {}, ("--profile=work",)), "work"),
+        (["deploy", "--profile"], Request("deploy", {}, ("--profile",)), None),
+    ],
+)
+def test_settings_are_told_from_words_for_cdk(words: list[str], request_: Request, profile: str | None) -> None:
+    assert parse(words) == request_
+    assert parse(words).profile == profile
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "expected deploy or destroy, found nothing"),
+        (["undo"], "expected deploy or destroy, found undo"),
+        (["deploy", "stagge=test"], "stagge: no such setting"),
+        (["deploy", "uploaders=0"], "uploaders: expected a whole number from 1 to 16, found '0'"),
+    ],
+)
+def test_a_wrong_request_is_refused(words: list[str], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse(words)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """A user without any configuration of AWS, on a machine that is no EC2 instance."""
+    for name in list(os.environ):
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    return monkeypatch
+
+
+def test_what_is_missing_is_told_one_after_the_other(bare: pytest.MonkeyPatch) -> None:
+    assert "AWS credentials are needed" in str(missing(None))
+    assert "could not be found" in str(missing("nobodys-profile"))
+    bare.setenv("AWS_ACCESS_KEY_ID", "key")
+    bare.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    assert "a Region is needed" in str(missing(None))
+    bare.setenv("AWS_REGION", "eu-west-1")
+    assert missing(None) is None
+
+
+def test_without_credentials_the_stack_is_built_and_the_next_step_told(
+    bare: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "infra.deploy", "destroy", "stage=test"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 3, run.stderr
+    assert "AWS credentials are needed" in run.stderr
+    assert (tmp_path / "cdk.out" / "sluiceway-test.template.json").is_file()
+
+
+def test_a_wrong_setting_is_told_before_anything_is_built(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "infra.deploy", "deploy", "uploaders=none"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert run.stderr == "uploaders: expected a whole number from 1 to 16, found 'none'\n"
+    assert not list(tmp_path.iterdir())
