@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from infra.describe import PAGE, table
 from infra.settings import Settings, split_assignments
 
 
@@ -120,3 +121,7 @@ def test_defaults_pass_their_own_checks() -> None:
 def test_half_a_vpc_is_refused(settings: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="expected (only )?with vpc_id"):
         Settings.parse(settings)
+
+
+def test_the_deploy_page_tells_of_every_setting() -> None:
+    assert table() in PAGE.read_text(), "run `python -m infra.describe`"
