@@ -21,6 +21,13 @@ def may_begin(services: Services, job: JobRow, execution: str) -> bool:
     return not past_deadline(job, time.time()) and not past_failures(services, job)
 
 
+def is_stopped(job: JobRow | None, execution: str) -> bool:
+    """Whether even files under way must stop: the job is gone, ended, another's, cancelled or past its deadline."""
+    if job is None or job.execution != execution or job.ended:
+        return True
+    return job.cancel_requested or past_deadline(job, time.time())
+
+
 def past_deadline(job: JobRow, now: float) -> bool:
     """`now` is in seconds since 1970. The deadline counts from the start of the run."""
     minutes = job.limits.get("deadline_minutes")

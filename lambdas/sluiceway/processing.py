@@ -16,9 +16,9 @@ from typing import Any
 from sluiceway.announcing import announce_files
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import NoProgressError, SluicewayError
+from sluiceway.errors import CannotResumeError, NoProgressError, SluicewayError
 from sluiceway.failures import Failure
-from sluiceway.gates import may_begin
+from sluiceway.gates import is_stopped, may_begin
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
@@ -27,6 +27,7 @@ from sluiceway.landing import land_or_pause
 from sluiceway.leftovers import abort_carried
 from sluiceway.progress import Progress
 from sluiceway.relaying import MAX_IDLE, TimeLeft
+from sluiceway.rerunning import still_stored
 from sluiceway.sink.storage import abort_upload
 from sluiceway.splitting import Split
 from sluiceway.tools import options_of, tools_for
@@ -35,6 +36,9 @@ from sluiceway.wiring import Services
 
 # Ends of a unit are written together, but not kept back for longer than this: what is written is not done twice.
 HOLD_SECONDS = 5.0
+
+
+Landed = FileResult | Checkpoint | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,12 @@ def process_unit(
         if not isinstance(split, str):
             return split
         whole = split
-    work = _Work(services, job, time_left, dict(carry["files"]), whole)
+    before = services.files.landed_before(job_id, job.run, tasks)
+    work = _Work(services, job, time_left, dict(carry["files"]), before, whole)
     ended, checkpoints = work.run(tasks)
-    if work.is_done:
+    if work.is_stopped:
+        abort_carried(services, tasks, {"files": {**carry["files"], **checkpoints}})
+    if work.is_done or work.is_stopped:
         return Worked(ended)
     idle = 0 if ended or checkpoints != carry["files"] else carry["idle"] + 1
     if idle >= MAX_IDLE:
@@ -142,8 +149,10 @@ class _Work:
     job: JobRow
     time_left: TimeLeft
     carried: dict[str, Any]
+    before: dict[str, FileResult]
     whole: str | None = None
     is_done: bool = True
+    is_stopped: bool = False
     _pending: list[Ended] = field(default_factory=list[Ended])
     _ended: list[Ended] = field(default_factory=list[Ended])
     _checkpoints: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -153,7 +162,7 @@ class _Work:
 
     def run(self, tasks: list[FileTask]) -> tuple[list[Ended], dict[str, Any]]:
         threads = max(1, min(len(tasks), self.services.config.batch_threads))
-        waiting, running = deque(tasks), dict[Future[FileResult | Checkpoint], FileTask]()
+        waiting, running = deque(tasks), dict[Future[Landed], FileTask]()
         with ThreadPoolExecutor(threads, "file") as pool:
             while running or (waiting and self._goes_on()):
                 while waiting and len(running) < threads and self._goes_on():
@@ -173,7 +182,7 @@ class _Work:
     def _goes_on(self) -> bool:
         return self._may_begin and not self.time_left.is_short()
 
-    def _take(self, task: FileTask, future: Future[FileResult | Checkpoint]) -> None:
+    def _take(self, task: FileTask, future: Future[Landed]) -> None:
         try:
             result = future.result()
         except Exception as error:  # raised at the end: the neighbours come first
@@ -181,7 +190,7 @@ class _Work:
             return
         if isinstance(result, Checkpoint):
             self._checkpoints[task.file_id] = result.to_dict()
-        else:
+        elif result is not None:
             why = f"not split: {self.whole}" if self.whole and not result.reason else result.reason
             self._pending.append((task, replace(result, reason=why)))
 
@@ -193,17 +202,26 @@ class _Work:
         self._pending, self._held_since = [], time.monotonic()
         job = self.services.jobs.find(self.job.job_id)
         self._may_begin = job is not None and may_begin(self.services, job, self.job.execution)
+        if is_stopped(job, self.job.execution):
+            self.is_stopped = True
+            self.time_left.end_now()
 
-    def _land(self, task: FileTask, threads: int) -> FileResult | Checkpoint:
+    def _land(self, task: FileTask, threads: int) -> Landed:
         began = time.monotonic()
         progress = Progress(self.services, self.job.job_id, task)
         carried = self.carried.get(task.file_id)
         try:
+            before = self.before.get(task.file_id)
+            stored = still_stored(self.services, task, before) if before else None
+            if stored is not None:
+                return stored
             checkpoint = Checkpoint.from_dict(carried) if carried else None
             options = options_of(self.services, self.job, threads)
             tools = tools_for(self.services, task, progress, self.time_left)
             return land_or_pause(task, options, tools, checkpoint)
         except SluicewayError as error:
+            if self.is_stopped and isinstance(error, CannotResumeError):
+                return None  # it was told to stop: whoever stopped the job gives it its end
             return FileResult.of_error(error, bytes=progress.bytes, seconds=time.monotonic() - began)
         finally:
             progress.remove()

@@ -24,9 +24,10 @@ MAX_RESERVE_SECONDS = 90.0
 MAX_IDLE = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TimeLeft:
-    """The end of this invocation on the monotonic clock, its reserve already taken off."""
+    """The end of this invocation on the monotonic clock, its reserve already taken off. Shared by the threads of an
+    invocation; `end_now` ends it for all of them, as when the job is cancelled."""
 
     stop_at: float
     clock: Callable[[], float] = time.monotonic
@@ -39,6 +40,9 @@ class TimeLeft:
 
     def is_short(self) -> bool:
         return self.clock() >= self.stop_at
+
+    def end_now(self) -> None:
+        self.stop_at = 0.0
 
 
 def next_checkpoint(

@@ -43,6 +43,8 @@ BATCH_KEYS = 100
 ATTEMPTS = 12
 BACKOFF_SECONDS = (0.05, 3.2)
 
+LANDED = frozenset({FileState.STORED, FileState.SKIPPED})
+
 _ENDS = {f":{state.value.lower()}": state for state in sorted(FILE_ENDS)}
 _NOT_ENDED = f"attribute_not_exists(pk) OR #run < :run OR (#run = :run AND NOT #state IN ({', '.join(_ENDS)}))"
 
@@ -72,6 +74,14 @@ class FileTable:
         found: dict[str, FileResult] = {}
         for row in self._read([file_key(job_id, task) for task in tasks]):
             if row["run"] == run and FileState(row["state"]) in FILE_ENDS:
+                found[row["sk"].removeprefix("FILE#")] = _result(row)
+        return found
+
+    def landed_before(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
+        """The results of files that an earlier run of the job landed, by file id."""
+        found: dict[str, FileResult] = {}
+        for row in self._read([file_key(job_id, task) for task in tasks]) if run > 1 else ():
+            if row["run"] < run and FileState(row["state"]) in LANDED:
                 found[row["sk"].removeprefix("FILE#")] = _result(row)
         return found
 
