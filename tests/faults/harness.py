@@ -37,6 +37,7 @@ SMALL = File(pattern(100_003))
 EMPTY = File(b"")
 SECRET = "planted-s3cret"
 KEY = "file.bin"
+PATH = f"/{KEY}?sig={SECRET}"
 STALL_SECONDS = 0.3
 # A test that hangs must fail, not stop the suite: far more than any row takes.
 HANG_SECONDS = 60.0
@@ -69,6 +70,7 @@ class Row:
     hang_at_accept: bool = False
     max_requests: int = MAX_REQUESTS
     leaves_upload: bool = False
+    s3_timeout: float = 20.0
 
 
 @dataclass
@@ -107,14 +109,14 @@ def run(row: Row, landed: Path, certificates: Certificates) -> Ran:
     tls = getattr(certificates, row.tls) if row.tls else None
     steps = row.steps or (serve(BIG),)
     with Store(landed) as store, Source(steps, tls=tls, hang_at_accept=row.hang_at_accept) as source:
-        s3 = s3_of(store)
+        s3 = s3_of(store, row.s3_timeout)
         if row.before is not None:
             row.before(store, s3)
         store.faults.extend(row.faults(store))
         store.calls.clear()
         sleeps: list[float] = []
         client = steady_client(source, sleeps, allowed=row.allowed, ca_bundle=certificates.ca_bundle)
-        task = FileTask(source.url(f"/{KEY}?sig={SECRET}", row.host), BUCKET, KEY, **row.task)
+        task = FileTask(**{"url": source.url(PATH, row.host), "bucket": BUCKET, "key": KEY, **row.task})
         options = Options(**{"part_bytes": PART, "job_id": "job-1", **row.options})
         before = reset_peak()
         began = time.perf_counter()
@@ -132,13 +134,13 @@ def run(row: Row, landed: Path, certificates: Certificates) -> Ran:
         return ran
 
 
-def s3_of(store: Store) -> Any:
-    """The product's own client, with a timeout that a test can wait for."""
+def s3_of(store: Store, timeout_seconds: float = 20.0) -> Any:
+    """The product's own client, on that store."""
     session = botocore.session.get_session()
     session.set_credentials("test", "test")
     session.set_config_variable("region", "us-east-1")
     os.environ["AWS_ENDPOINT_URL_S3"] = store.url
-    return s3_client(session=session, read_timeout_seconds=1)
+    return s3_client(session=session, read_timeout_seconds=timeout_seconds)
 
 
 def _land(task: FileTask, options: Options, client: Client, s3: Any) -> tuple[FileResult, SluicewayError | None]:

@@ -9,8 +9,9 @@ import pytest
 from tests.faults.certificates import Certificates
 from tests.faults.harness import MAX_GROWTH_BYTES, SECRET, Ran, Row, run
 from tests.faults.source_rows import SOURCE_ROWS
+from tests.faults.store_rows import STORE_ROWS
 
-ROWS = [*SOURCE_ROWS]
+ROWS = [*SOURCE_ROWS, *STORE_ROWS]
 
 
 def named(row: Row) -> str:

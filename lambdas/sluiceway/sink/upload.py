@@ -62,6 +62,7 @@ class Upload:
         # S3's own time of CreateMultipartUpload; None before it, and for an upload begun by another invocation.
         self._began: datetime | None = None
         self._maybe_more = False
+        self._begin_error: SinkError | None = None
         self._version = ""
         self._retries: list[int] = []
         self._etags: dict[int, dict[str, Any]] = {}
@@ -169,9 +170,16 @@ class Upload:
             if self.upload_id is None:
                 name = self._target.checksum_name
                 kind = {"ChecksumAlgorithm": name, "ChecksumType": "FULL_OBJECT"} if name else {}
+                if self._begin_error is not None:
+                    # Another thread has asked, and got no upload: asking for each part would ask as often.
+                    raise self._begin_error
                 # Until an answer to the first try is seen, S3 may have begun an upload whose name was lost on the way.
                 self._maybe_more = True
-                reply = self._call("create_multipart_upload", **self._created(), **kind)
+                try:
+                    reply = self._call("create_multipart_upload", **self._created(), **kind)
+                except SinkError as error:
+                    self._begin_error = error
+                    raise
                 self.upload_id = str(reply["UploadId"])
                 self._began = _s3_time(reply)
                 self._maybe_more = reply.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
