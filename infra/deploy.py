@@ -85,12 +85,13 @@ def main(words: Sequence[str]) -> int:
 
     # What is to be destroyed needs no bundles.
     unbundled: dict[str, Any] = {"aws:cdk:bundling-stacks": []} if request.verb == "destroy" else {}
-    stack = build({**request.settings, **unbundled}, outdir=OUTDIR).synth().stacks[0].stack_name
+    outdir = OUTDIR.resolve()  # CDK's process may have been started in another folder
+    stack = build({**request.settings, **unbundled}, outdir=outdir).synth().stacks[0].stack_name
     complaint = missing(request.profile)
     if complaint is not None:
         print(complaint.format(outdir=OUTDIR), file=sys.stderr)
         return NOT_READY
-    line = [*command("cdk"), request.verb, "--app", str(OUTDIR), stack, *request.passed]
+    line = [*command("cdk"), request.verb, "--app", str(outdir), stack, *request.passed]
     os.execv(line[0], line)
 
 

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from infra.deploy import Request, missing, parse
-
-ROOT = Path(__file__).resolve().parents[2]
+from infra.deploy import Request, main, missing, parse
 
 
 @pytest.mark.parametrize(
@@ -70,30 +66,18 @@ def test_what_is_missing_is_told_one_after_the_other(bare: pytest.MonkeyPatch) -
 
 
 def test_without_credentials_the_stack_is_built_and_the_next_step_told(
-    bare: pytest.MonkeyPatch, tmp_path: Path
+    bare: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "infra.deploy", "destroy", "stage=test"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 3, run.stderr
-    assert "AWS credentials are needed" in run.stderr
+    bare.chdir(tmp_path)
+    assert main(["destroy", "stage=test"]) == 3
+    assert "AWS credentials are needed" in capsys.readouterr().err
     assert (tmp_path / "cdk.out" / "sluiceway-test.template.json").is_file()
 
 
-def test_a_wrong_setting_is_told_before_anything_is_built(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "infra.deploy", "deploy", "uploaders=none"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'lambdas'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 2
-    assert run.stderr == "uploaders: expected a whole number from 1 to 16, found 'none'\n"
+def test_a_wrong_setting_is_told_before_anything_is_built(
+    bare: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bare.chdir(tmp_path)
+    assert main(["deploy", "uploaders=none"]) == 2
+    assert capsys.readouterr().err == "uploaders: expected a whole number from 1 to 16, found 'none'\n"
     assert not list(tmp_path.iterdir())
