@@ -160,6 +160,7 @@ COMMIT: list[Row] = [
         options=NEVER),
     Row("never, taken and the upload is gone", (SKIPPED, None), lands=OTHER, faults=another_lands("complete", GONE),
         options=NEVER),
+    Row("overtaken while parts are sent", (SKIPPED, None), lands=OTHER, faults=another_lands("part-2", GONE)),
     Row("overtaken, and the upload is gone", (SKIPPED, None), lands=OTHER, faults=another_lands("complete", GONE)),
     Row("overwrite", (STORED, None), lands=BIG, before=put(OTHER)),
     Row("overwrite by what is wrong", ("REJECTED", "DigestMismatchError"), lands=OTHER, before=put(OTHER),

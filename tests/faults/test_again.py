@@ -90,6 +90,7 @@ def test_two_at_once_that_overwrite_leave_one_whole_object(store: Store) -> None
             thread.start()
         for thread in threads:
             thread.join(HANG_SECONDS)
+    assert len(results) == 2
     assert {result.state for result in results} <= {"STORED", "SKIPPED"}
     assert "STORED" in {result.state for result in results}
     assert store.object(KEY) == BIG.body

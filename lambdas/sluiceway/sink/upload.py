@@ -84,9 +84,13 @@ class Upload:
     def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
         """Sends part `number` (1 …); any thread, any order. The first part creates the upload."""
         upload_id = self.begin()
-        reply = self._call(
-            "upload_part", UploadId=upload_id, PartNumber=number, Body=PartBody(body), **self._checksum(checksum)
-        )
+        try:
+            reply = self._call(
+                "upload_part", UploadId=upload_id, PartNumber=number, Body=PartBody(body), **self._checksum(checksum)
+            )
+        except UploadGoneError as error:
+            self._settle(error)
+            raise
         part = {"PartNumber": number, "ETag": reply["ETag"], **self._checksum(checksum)}
         with self._lock:
             self._etags[number] = part
