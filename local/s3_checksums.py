@@ -28,24 +28,28 @@ _COMBINE: dict[str, Callable[[int, int, int], int]] = {
 
 
 class Checksums:
-    """MD5 (the ETag) and the named algorithms over one run of bytes."""
+    """The named algorithms over one run of bytes, and MD5 unless nobody asks for it: it costs more than all the rest."""
 
-    def __init__(self, algorithms: Iterable[str]) -> None:
+    def __init__(self, algorithms: Iterable[str], *, with_md5: bool = True) -> None:
         wanted = set(algorithms)
         self._crcs = dict.fromkeys(wanted & _CRC_BYTES.keys(), 0)
         self._hashes = {name: hashlib.new(name) for name in wanted - _CRC_BYTES.keys()}
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5 = hashlib.md5(usedforsecurity=False) if with_md5 else None
 
     def update(self, view: memoryview) -> None:
-        self._md5.update(view)
+        if self._md5 is not None:
+            self._md5.update(view)
         for name, value in self._crcs.items():
             self._crcs[name] = _UPDATE[name](view, value)
         for digest in self._hashes.values():
             digest.update(view)
 
     @property
-    def md5(self) -> bytes:
-        return self._md5.digest()
+    def etag(self) -> str:
+        """The MD5 in hex, else an opaque value of the same shape, made of the checksums, as encrypted objects have."""
+        if self._md5 is not None:
+            return self._md5.hexdigest()
+        return hashlib.md5(repr(sorted(self.values().items())).encode(), usedforsecurity=False).hexdigest()
 
     def values(self) -> dict[str, str]:
         """Base64, as the headers spell it."""
@@ -66,7 +70,7 @@ def compare(expected: Mapping[str, str], found: Mapping[str, str]) -> None:
             raise S3Error("BadDigest", f"The {name.upper()} you specified did not match the calculated checksum.")
 
 
-def compare_md5(content_md5: str | None, md5: bytes) -> None:
+def compare_md5(content_md5: str | None, etag: str) -> None:
     if content_md5 is None:
         return
     try:
@@ -75,7 +79,7 @@ def compare_md5(content_md5: str | None, md5: bytes) -> None:
         expected = b""
     if len(expected) != 16:
         raise S3Error("InvalidDigest", "The Content-MD5 you specified was invalid.")
-    if expected != md5:
+    if expected.hex() != etag:
         raise S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
 
 

@@ -76,7 +76,7 @@ def content_length(request: Request) -> int:
     return length
 
 
-def receiver(request: Request, algorithms: Iterable[str]) -> Callable[[int, int], Written]:
+def receiver(request: Request, algorithms: Iterable[str], *, md5_needed: bool = True) -> Callable[[int, int], Written]:
     """A writer `(descriptor, offset) -> Written` for the request's body, as Uploads.write_part wants one.
 
     Raises S3Error BadDigest, InvalidDigest, IncompleteBody."""
@@ -84,18 +84,19 @@ def receiver(request: Request, algorithms: Iterable[str]) -> Callable[[int, int]
     trailer = request.headers.get("x-amz-trailer", "").lower().removeprefix("x-amz-checksum-")
     wanted = {*algorithms, *stated, *({trailer} & set(checksums.ALGORITHMS))}
     expected_length = content_length(request)
+    with_md5 = md5_needed or "content-md5" in request.headers
     is_chunked = request.headers.get("x-amz-content-sha256", "").startswith("STREAMING-")
     source = AwsChunked(request.body) if is_chunked else request.body
 
     def write(descriptor: int, offset: int) -> Written:
-        sums = checksums.Checksums(wanted)
+        sums = checksums.Checksums(wanted, with_md5=with_md5)
         size = _pour(source, descriptor, offset, sums)
         if size != expected_length:
             raise S3Error("IncompleteBody", "You did not provide the number of bytes specified by Content-Length")
         found = sums.values()
         checksums.compare(stated | checksums.stated(getattr(source, "trailers", {})), found)
-        checksums.compare_md5(request.headers.get("content-md5"), sums.md5)
-        return Written(size, sums.md5.hex(), found)
+        checksums.compare_md5(request.headers.get("content-md5"), sums.etag)
+        return Written(size, sums.etag, found)
 
     return write
 
