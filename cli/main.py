@@ -35,7 +35,7 @@ AllowSource = Annotated[
 ]
 
 
-IfExists = Literal["overwrite", "never"]
+IfExists = Literal["overwrite", "never", "skip-unchanged"]
 PartChecksum = Literal["crc64nvme", "crc32", "none"]
 AsJson = Annotated[bool, typer.Option("--json", help="The last line of stdout is one JSON object; nothing else is.")]
 

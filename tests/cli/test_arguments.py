@@ -29,7 +29,7 @@ GOOD = ["https://example.org/a", "s3://bucket/key"]
         ([*GOOD, "--part-mib", "4"], ["--part-mib", "from 5 to 5120"]),
         ([*GOOD, "--uploaders", "0"], ["--uploaders", "from 1 to 16"]),
         ([*GOOD, "--allow-source", "http://10.0.0.1"], ["--allow-source", "HOST:PORT", "'http://10.0.0.1'"]),
-        ([*GOOD, "--if-exists", "maybe"], ["--if-exists", "overwrite"]),
+        ([*GOOD, "--if-exists", "maybe"], ["--if-exists", "skip-unchanged"]),
         ([*GOOD, "--part-checksum", "md5"], ["--part-checksum", "crc64nvme"]),
         ([*GOOD, "--ca-bundle", "/nowhere/ca.pem"], ["--ca-bundle", "/nowhere/ca.pem"]),
         ([*GOOD, "--sha-256", "abc"], ["--sha-256"]),

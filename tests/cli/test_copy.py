@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import AwsServer
 from tests.support.commands import Ended, command_line, environment, sluiceway
-from tests.support.source import Body, Reply, SourceServer
+from tests.support.source import Body, Reply, Request, SourceServer
 
 MIB = 1024**2
 BUCKET = "landing"
@@ -116,8 +116,22 @@ def test_never_keeps_what_is_there(aws: AwsServer, source: SourceServer) -> None
     source.replies["/a.bin"] = Reply(SMALL)
     aws.s3.put_object(Bucket=BUCKET, Key="in/a.bin", Body=b"before")
     ended = copy(aws, source, "/a.bin", "--if-exists", "never")
-    assert ended.json["status"] in ("SKIPPED", "FAILED")
+    assert (ended.code, ended.json["status"], ended.json["error"]) == (0, "SKIPPED", None)
     assert aws.s3.get_object(Bucket=BUCKET, Key="in/a.bin")["Body"].read() == b"before"
+
+
+@pytest.mark.parametrize(("etag", "status"), [('"v1"', "SKIPPED"), ('"v2"', "STORED")])
+def test_skip_unchanged_moves_only_what_changed(aws: AwsServer, source: SourceServer, etag: str, status: str) -> None:
+    def answer(request: Request) -> Reply:
+        same = request.headers.get("If-None-Match") == now[0]
+        return Reply(status=304) if same else Reply(SMALL, headers={"ETag": now[0]})
+
+    now = ['"v1"']
+    source.replies["/a.bin"] = answer
+    assert copy(aws, source, "/a.bin", "--if-exists", "skip-unchanged").json["status"] == "STORED"
+    now[0] = etag
+    ended = copy(aws, source, "/a.bin", "--if-exists", "skip-unchanged")
+    assert (ended.code, ended.json["status"]) == (0, status)
 
 
 def test_a_person_is_told_the_outcome_in_a_line(aws: AwsServer, source: SourceServer) -> None:

@@ -1,0 +1,51 @@
+"""The documents name every option, field and setting there is, and no command that is gone."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from typer.testing import CliRunner
+
+from cli.main import app
+from sluiceway.spec import FileEntry, Job
+from sluiceway.spec.document import Destination, Limits, ManifestSource
+from sluiceway.spec.http_source import Files, HttpSource, Poll, Start
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("model", "prefix"),
+    [
+        (Job, ""),
+        (Destination, ""),
+        (Limits, ""),
+        (FileEntry, ""),
+        (ManifestSource, ""),
+        (HttpSource, ""),
+        (Start, "start."),
+        (Poll, "poll."),
+        (Files, "files."),
+    ],
+)
+def test_job_spec_names_every_field(model: type[BaseModel], prefix: str) -> None:
+    text = (ROOT / "docs/job-spec.md").read_text()
+    names = {field.alias or name for name, field in model.model_fields.items()}
+    assert [name for name in sorted(names) if f"`{prefix}{name}`" not in text and f'"{name}"' not in text] == []
+
+
+@pytest.mark.parametrize("command", ["run", "copy"])
+def test_readme_names_every_option(command: str) -> None:
+    text = (ROOT / "README.md").read_text()
+    shown = CliRunner().invoke(app, [command, "--help"]).stdout
+    options = set(re.findall(r"--[a-z0-9-]+", shown.partition("Options:")[2])) - {"--help"}
+    assert [option for option in sorted(options) if option not in text] == []
+
+
+def test_readme_names_only_targets_there_are() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"`?make ([a-z-]+)", (ROOT / "README.md").read_text()):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target

@@ -1,0 +1,128 @@
+"""`sluiceway run`, as a process: the engine, the job and what is told of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support.commands import command_line, environment, sluiceway
+from tests.support.source import Body, Reply, SourceServer
+
+BEGUN_SECONDS = 60
+
+
+@pytest.mark.parametrize(
+    ("job", "options", "told"),
+    [
+        (
+            {"source": {"type": "urls", "files": [{"url": "ftp://x/y"}]}, "limits": {"max_concurency": 5}},
+            [],
+            ["source.files[0].url: expected a URL like https://host/path", "limits.max_concurency"],
+        ),
+        (
+            {"source": {"type": "urls", "files": ["https://a.example/k", "https://b.example/k"]}},
+            [],
+            ["https://a.example/k", "https://b.example/k"],
+        ),
+        ({"source": {"type": "urls", "files": []}}, ["--set", "uploaders=0"], ["--set", "uploaders: expected", "'0'"]),
+        ({"source": {"type": "urls", "files": []}}, ["--set", "uploader=2"], ["uploader: no such setting"]),
+        ({"source": {"type": "urls", "files": []}}, ["--set", "uploaders"], ["expected NAME=VALUE"]),
+    ],
+    ids=["fields", "duplicate targets", "value of a setting", "name of a setting", "not an assignment"],
+)
+def test_what_is_invalid_is_named_and_nothing_starts(
+    tmp_path: Path, job: object, options: list[str], told: list[str]
+) -> None:
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps(job))
+    ended = sluiceway("run", path, "--landed", tmp_path / "landed", "--json", *options)
+    assert ended.code == 2
+    for text in told:
+        assert text in ended.stderr
+    assert (ended.json["status"], ended.json["job_id"]) == ("INVALID", None)
+    assert not (tmp_path / "landed").exists()
+
+
+def test_a_list_lands_and_the_last_line_is_the_outcome(tmp_path: Path, source: SourceServer) -> None:
+    bodies = {f"/in/{n}.bin": Body(n * 1000, seed=n) for n in range(5)}
+    source.replies |= {path: Reply(body) for path, body in bodies.items()} | {"/in/gone.bin": Reply(b"", 404)}
+    (tmp_path / "urls.txt").write_text("\n".join(source.url(path) for path in source.replies))
+    ended = sluiceway("run", "urls.txt", "--allow-source", source.host, "--json", cwd=tmp_path)
+    assert ended.code == 1, ended.stderr
+    assert len(ended.stdout.splitlines()) == 1
+    told = ended.json
+    assert told["files"] == {"stored": 5, "skipped": 0, "rejected": 0, "failed": 1}
+    assert (told["status"], told["bytes"]) == ("COMPLETED_WITH_FAILURES", 10_000)
+    assert told["job_id"].startswith("urls-")
+    assert told["seconds"] > 0
+
+    report = [json.loads(line) for line in (tmp_path / told["outputs"] / "report.jsonl").read_text().splitlines()]
+    assert {line["key"]: line["status"] for line in report}["in/gone.bin"] == "FAILED"
+    for line in report:
+        landed = tmp_path / "landed" / line["bucket"] / line["key"]
+        assert landed.exists() == (line["status"] == "STORED")
+        if landed.exists():
+            digest = hashlib.sha256(landed.read_bytes()).hexdigest()
+            assert digest == line["sha256"] == bodies[f"/{line['key']}"].digest()
+
+
+def test_a_job_lands_in_the_buckets_it_names_and_a_person_is_told(tmp_path: Path, source: SourceServer) -> None:
+    source.replies |= {"/a": Reply(Body(10)), "/b": Reply(Body(20))}
+    files = [source.url("/a"), {"url": source.url("/b"), "bucket": "other"}]
+    job = {
+        "job_id": "mine",
+        "source": {"type": "urls", "files": files},
+        "destination": {"bucket": "landing", "prefix": "p/"},
+    }
+    (tmp_path / "job.yaml").write_text(json.dumps(job))  # JSON is YAML
+    landed = tmp_path / "elsewhere"
+    ended = sluiceway("run", tmp_path / "job.yaml", "--landed", landed, "--allow-source", source.host)
+    assert ended.code == 0, ended.stderr
+    assert (landed / "landing/p/a").read_bytes() == Body(10).read()
+    assert (landed / "other/p/b").read_bytes() == Body(20).read()
+    assert "mine: COMPLETED" in ended.stdout
+    assert "mine TRANSFERRING" in ended.stderr
+
+
+def test_an_export_that_fails_is_a_failed_job(tmp_path: Path, source: SourceServer) -> None:
+    source.replies["/exports"] = Reply(b"no such export", 404)
+    start = {"url": source.url("/exports"), "json": {}}
+    job = {"source": {"type": "http", "start": start, "files": {"list": "files"}}}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    ended = sluiceway("run", "job.json", "--allow-source", source.host, "--json", cwd=tmp_path)
+    assert (ended.code, ended.json["status"], ended.json["error"]["type"]) == (3, "FAILED", "ExportError")
+
+
+def test_ctrl_c_cancels_the_job_and_leaves_nothing_running(tmp_path: Path, source: SourceServer) -> None:
+    begun, release = threading.Event(), threading.Event()
+
+    def answer(_: object) -> Reply:
+        begun.set()
+        return Reply(Body(12_000_000), hold=release)
+
+    source.replies["/slow"] = answer
+    (tmp_path / "urls.txt").write_text(source.url("/slow"))
+    arguments = command_line("run", "urls.txt", "--allow-source", source.host, "--json")
+    with subprocess.Popen(
+        arguments, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert begun.wait(BEGUN_SECONDS)
+            children = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=BEGUN_SECONDS)
+        finally:
+            release.set()
+            process.kill()
+    assert process.returncode == 130, err
+    told = json.loads(out.splitlines()[-1])
+    assert (told["status"], told["files"]["stored"]) == ("CANCELLED", 0)
+    assert not [child for child in children if child.is_running()]
+    assert not list((tmp_path / "landed").glob("*/slow"))
