@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +31,7 @@ from sluiceway.errors import (
 )
 from sluiceway.sink.body import PartBody
 from sluiceway.sink.leftovers import end_empty, end_overtaken
+from sluiceway.sink.small import put_object
 from sluiceway.sink.translate import sink_errors
 
 ATTEMPT_METADATA = "sluiceway-attempt"
@@ -79,7 +81,7 @@ class Upload:
         created = self._created()
         if "sha256" in digests:
             created["Metadata"]["sha256"] = digests["sha256"]
-        return self._commit("put_object", Body=PartBody(body), **created, **self._checksum(checksum))
+        return self._commit("put_object", Body=body, **created, **self._checksum(checksum))
 
     def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
         """Sends part `number` (1 …); any thread, any order. The first part creates the upload."""
@@ -232,9 +234,8 @@ class Upload:
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         with sink_errors(operation, self._target.bucket, self._target.key):
-            reply: dict[str, Any] = getattr(self._s3, operation)(
-                Bucket=self._target.bucket, Key=self._target.key, **arguments
-            )
+            send = partial(put_object, self._s3) if operation == "put_object" else getattr(self._s3, operation)
+            reply: dict[str, Any] = send(Bucket=self._target.bucket, Key=self._target.key, **arguments)
         # Uploader threads add without a lock: an int's += may lose a count in a race, so each keeps its own entry.
         self._retries.append(int(reply.get("ResponseMetadata", {}).get("RetryAttempts", 0)))
         return reply
