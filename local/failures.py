@@ -9,7 +9,7 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
-MAX_STATE_BYTES = 262_144  # Step Functions quotas: input or output of a task, state or execution, UTF-8
+from local.limits import MAX_STATE_BYTES
 
 
 def data_limit_exceeded(env: Environment, what: str) -> FailureEventException:

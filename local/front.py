@@ -19,11 +19,11 @@ from local.calls import OnCall, call_of
 from local.http import Request, Response
 from local.lambda_types import MAX_PAYLOAD_BYTES
 from local.lambdas import Pool, PoolClosedError, UnknownFunctionError
+from local.limits import MAX_STATE_BYTES
 
 LOG = logging.getLogger(__name__)
 
 MAX_EVENT_BYTES = 1024 * 1024  # Lambda quotas: asynchronous invocation
-MAX_STATE_BYTES = 262_144  # Step Functions quotas: input or output of a task, state or execution
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/[^/]*/([^/]+)/aws4_request")
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 

@@ -2,14 +2,13 @@
 
 Knows moto's classes and what AWS does differently: limits on payloads and history, what States.ALL does not catch,
 waits and retries that a stop interrupts, an execution that ends and is told of. Refuses to know how a function runs
-or an event is delivered: those are the Hooks. Distributed Maps are in map_run.py.
+or an event is delivered: those are the Hooks. Tasks are in tasks.py, Distributed Maps in map_run.py.
 """
 
 from __future__ import annotations
 
 import datetime
 import functools
-import json
 import logging
 import threading
 import time
@@ -18,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from botocore.exceptions import ClientError
 from moto.core.config import default_user_config
 from moto.core.exceptions import AWSError
 from moto.stepfunctions import models as plain_models
@@ -33,7 +31,6 @@ from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.component.program import program as program_module
 from moto.stepfunctions.parser.asl.component.state.exec import execute_state
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import inline_iteration_component
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.wait.wait_function.wait_function import WaitFunction
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventManager
@@ -41,15 +38,13 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend import execution as execution_module
 from moto.stepfunctions.parser.backend import execution_worker
 
-from local import asl, map_run
-from local.failures import MAX_STATE_BYTES, data_limit_exceeded
+from local import asl, map_run, tasks
 from local.lambda_types import Result
-from local.lambdas import UnknownFunctionError
+from local.limits import MAX_HISTORY_EVENTS, MAX_STATE_BYTES
 from local.patches import Patches
 
 LOG = logging.getLogger(__name__)
 
-MAX_HISTORY_EVENTS = 25_000  # Step Functions quotas: events in an execution's history
 STOP_SECONDS = 30.0
 _TERMINAL = {
     HistoryEventType.ExecutionFailed,
@@ -102,7 +97,7 @@ def install(patches: Patches, hooks: Hooks) -> None:
     patches.set(quotas, "MAX_STATE_SIZE_UTF8_BYTES", MAX_STATE_BYTES + 1)  # moto compares with <
     _install_definition(patches)
     _install_execution(patches, hooks)
-    _install_lambda(patches, hooks)
+    tasks.install(patches, hooks.invoke)
     _install_waits(patches, hooks)
     patches.set(ErrorEqualsDecl, "_eval_body", _error_equals(ErrorEqualsDecl._eval_body))
     patches.set(EventManager, "add_event", _limited(EventManager.add_event))
@@ -219,33 +214,6 @@ def _program_eval(program: Any) -> Callable[[Any, Environment], None]:
             env.set_timed_out()
 
     return evaluate
-
-
-def _install_lambda(patches: Patches, hooks: Hooks) -> None:
-    def execute(env: Environment, parameters: dict[str, Any], region: str, state_credentials: Any) -> None:
-        payload = parameters.get("Payload")
-        payload = payload if isinstance(payload, bytes) else lambda_eval_utils.to_payload_type(payload) or b"{}"
-        if len(payload) > MAX_STATE_BYTES:
-            raise data_limit_exceeded(env, "The task's input")
-        execution = env.states.context_object.context_object_data["Execution"]["Id"]
-        try:
-            result = hooks.invoke(parameters["FunctionName"], payload, map_run.owner_of(execution))
-        except UnknownFunctionError as error:
-            raise _not_found(str(error)) from error
-        if result.error_type is not None:
-            raise lambda_eval_utils.LambdaFunctionErrorException("Unhandled", result.payload.decode())
-        if len(result.payload) > MAX_STATE_BYTES:
-            raise data_limit_exceeded(env, f"The result of {parameters['FunctionName']}")
-        env.stack.append({"ExecutedVersion": "$LATEST", "Payload": json.loads(result.payload), "StatusCode": 200})
-
-    patches.set(lambda_eval_utils, "execute_lambda_function_integration", execute)
-
-
-def _not_found(message: str) -> ClientError:
-    meta: Any = {"HTTPStatusCode": 404, "RequestId": str(uuid.uuid4())}
-    return ClientError(
-        {"Error": {"Code": "ResourceNotFoundException", "Message": message}, "ResponseMetadata": meta}, "Invoke"
-    )
 
 
 def _install_waits(patches: Patches, hooks: Hooks) -> None:

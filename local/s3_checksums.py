@@ -28,7 +28,7 @@ _COMBINE: dict[str, Callable[[int, int, int], int]] = {
 
 
 class Checksums:
-    """The named algorithms over one run of bytes, and MD5 unless nobody asks for it: it costs more than all the rest."""
+    """The named algorithms over one run of bytes, and MD5 unless nobody asks for it: it costs most of all."""
 
     def __init__(self, algorithms: Iterable[str], *, with_md5: bool = True) -> None:
         wanted = set(algorithms)
