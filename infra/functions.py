@@ -113,6 +113,10 @@ class Functions(Construct):
         self._may_use_jobs_bucket(self.record_failure, read=("jobs/*",))
         self._may_abort_uploads(self.record_failure)
 
+        self.commit_files = self._function("CommitFiles", timeout_seconds=LONG_SECONDS)
+        self._may_use_jobs_bucket(self.commit_files, read=("jobs/*",))
+        self._may_land_files(self.commit_files)
+
         self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
         self._may_use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
         self._may_abort_uploads(self.complete_job)
@@ -145,6 +149,7 @@ class Functions(Construct):
             self.move_segment,
             self.finish_file,
             self.record_failure,
+            self.commit_files,
             self.complete_job,
         ]
 

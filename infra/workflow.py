@@ -52,6 +52,9 @@ class Workflow(Construct):
         dispatch_files = invoke(self, functions.dispatch_files, _job())
         is_empty = sfn.Choice(self, "IsEmpty")
         transfer_files = self._transfer_files(storage, functions)
+        is_staged = sfn.Choice(self, "IsStaged")
+        commit_files = invoke(self, functions.commit_files)
+        is_committed = sfn.Choice(self, "IsCommitted")
         complete_job = invoke(self, functions.complete_job)
         is_success = sfn.Choice(self, "IsSuccess")
         succeeded = sfn.Succeed(self, "JobSucceeded")
@@ -67,14 +70,17 @@ class Workflow(Construct):
         wait.next(poll_export).next(is_ready)
         dispatch_files.next(is_empty)
         is_empty.when(sfn.Condition.string_equals("$.action", "EMPTY"), complete_job).otherwise(transfer_files)
-        transfer_files.next(complete_job)
+        transfer_files.next(is_staged)
+        is_staged.when(sfn.Condition.string_equals("$.commit", "all-or-nothing"), commit_files).otherwise(complete_job)
+        commit_files.next(is_committed)
+        is_committed.when(sfn.Condition.string_equals("$.action", "CONTINUE"), commit_files).otherwise(complete_job)
         complete_job.next(is_success)
         is_success.when(_any_of("$.status", "COMPLETED", "COMPLETED_WITH_FAILURES"), succeeded).otherwise(failed)
 
         start_export.add_catch(is_live, errors=["JobIsLiveError"], result_path="$")
         start_export.add_catch(start_failed, errors=["States.ALL"], result_path="$")
         start_failed.next(complete_job)
-        for state in (poll_export, dispatch_files, transfer_files):
+        for state in (poll_export, dispatch_files, transfer_files, commit_files):
             state.add_catch(complete_job, errors=["States.ALL"], result_path="$.error")
 
         self.state_machine = sfn.StateMachine(

@@ -1,7 +1,7 @@
 """CompleteJob: gives every file an end, writes the outputs, judges the job, and tells those who wait.
 
-Knows that it may be invoked twice, for an execution that owns nothing, and before there was a manifest. Holds a
-hundred files at a time.
+Knows that it may be invoked twice, for an execution that owns nothing, and before there was a manifest. Holds
+one block of files at a time.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from itertools import islice
 from typing import Any
 
 from sluiceway.announcing import announce_job, answer_token
-from sluiceway.aws.file_table import BATCH_KEYS, Ended
+from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.failures import Ending, Failure
 from sluiceway.gates import past_deadline, past_failures
 from sluiceway.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
 from sluiceway.jobs.counts import Counts, verdict
-from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.files import SHARDS, FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
 from sluiceway.jobs.states import FileState
 from sluiceway.jobs.units import read_tasks
@@ -29,6 +29,9 @@ from sluiceway.leftovers import Leftovers
 from sluiceway.sink.storage import ObjectWriter, download_stream
 from sluiceway.wiring import Services
 
+# So many that files without an end fill a transaction of each shard: a job that broke early has an end to write for
+# every one of them.
+BLOCK_FILES = SHARDS * TRANSACTION_FILES
 LANDED = frozenset({FileState.STORED, FileState.SKIPPED})
 DEADLINE = Failure("DeadlineExceededError", "the job's deadline passed before every file had its turn")
 LOST = Failure("JobStoppedError", "the job ended before this file had come to an end of its own")
@@ -61,8 +64,7 @@ def _end(services: Services, job: JobRow, ending: Ending) -> tuple[JobRow, Count
     unfinished, failure = _end_of_the_rest(services, job, cancelled, failure)
     counts = _write_outputs(services, job, unfinished)
     failure = failure if failure is not DEADLINE or counts.cancelled else None
-    percent = job.limits.get("failed_files_percent", 100)
-    state = verdict(counts, job.files_total or 0, percent, cancelled=cancelled, error=failure is not None)
+    state = verdict(counts, job.files_total or 0, job.tolerated_percent, cancelled=cancelled, error=failure is not None)
     facts = {"error": failure.to_dict()} if failure else {}
     ended_at = iso(time.time())
     shown = {**_summary(job, counts, ended_at), "status": state.value, "error": facts.get("error")}
@@ -109,7 +111,7 @@ def _write_outputs(services: Services, job: JobRow, unfinished: FileResult) -> C
 
 def _all_ends(services: Services, job: JobRow, unfinished: FileResult) -> Iterator[Ended]:
     leftovers = Leftovers(services, job)
-    for tasks in _blocks(_manifest(services, job), BATCH_KEYS):
+    for tasks in _blocks(_manifest(services, job), BLOCK_FILES):
         results = services.files.results(job.job_id, job.run, tasks)
         missing = [task for task in tasks if task.file_id not in results]
         if missing:

@@ -41,6 +41,7 @@ def dispatch_files(services: Services, job_id: str, execution: str) -> dict[str,
         "action": "TRANSFER" if totals.files else "EMPTY",
         "units_key": key_of(job_id, UNITS),
         "max_concurrency": _concurrency(services, row, job),
+        "commit": row.commit,
         "files": totals.files,
         "units": totals.units,
     }

@@ -36,7 +36,7 @@ def past_deadline(job: JobRow, now: float) -> bool:
 
 
 def past_failures(services: Services, job: JobRow) -> bool:
-    percent = job.limits.get("failed_files_percent", 100)
+    percent = job.tolerated_percent
     # No number of failures is past 100 %, so the counters need not be read.
     if percent >= 100 or not job.files_total:
         return False

@@ -29,6 +29,7 @@ from sluiceway.memory import peak_memory_bytes
 from sluiceway.redact import redact_url
 from sluiceway.relaying import TimeLeft, next_checkpoint, with_sums
 from sluiceway.sink.existing import find_existing
+from sluiceway.sink.staged import StagedUpload
 from sluiceway.sink.upload import Upload
 from sluiceway.source.client import Client
 from sluiceway.source.download import Begun, Download
@@ -53,7 +54,7 @@ _logger = logging.getLogger(__name__)
 class Options:
     """How files are landed. `if_exists` is overwrite, never or skip-unchanged; `part_bytes` None lets the planner
     choose; `part_checksum` is crc64nvme, crc32 or none; `memory_bytes` is what the function has; `limits` None are
-    S3's."""
+    S3's; `stage` leaves the object whole, verified and invisible (sink/staged.py)."""
 
     if_exists: str = "overwrite"
     storage_class: str | None = None
@@ -67,6 +68,7 @@ class Options:
     memory_bytes: int = 512 * MIB
     job_id: str | None = None
     limits: Limits | None = None
+    stage: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,8 @@ def _attempt(
     if checkpoint is not None and checkpoint.upload_id is not None:
         place = checkpoint.position
         target = target_of(task, options, {}, name)
-        with Upload(tools.s3, target, upload_id=checkpoint.upload_id, attempt=checkpoint.attempt) as upload:
+        kind = StagedUpload if options.stage else Upload
+        with kind(tools.s3, target, upload_id=checkpoint.upload_id, attempt=checkpoint.attempt) as upload:
             upload.load_parts(place.next_part, place.offset)
             begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
             with tools.client.open(task.url, headers=tools.headers, begun=begun) as source:
@@ -155,9 +158,15 @@ def _attempt(
         return opened
     with opened as source:
         stated = stated_digests(source.headers)
-        with Upload(tools.s3, target_of(task, options, source.headers, name, stated)) as upload:
+        kind = StagedUpload if options.stage else Upload
+        with kind(tools.s3, target_of(task, options, source.headers, name, stated)) as upload:
             result = _move(task, options, tools, source, upload, stated, checkpoint, began)
-            if isinstance(result, FileResult) and result.parts > 1 and "sha256" not in {**stated, **task.digests}:
+            if (
+                isinstance(result, FileResult)
+                and not options.stage
+                and result.parts > 1
+                and "sha256" not in {**stated, **task.digests}
+            ):
                 _tag(upload, options, result)
             return result
 
@@ -232,7 +241,10 @@ def _move(
         "source_resumes": source.resumes,
     }
     if isinstance(outcome, Outcome):
-        return _result(outcome, measured)
+        result = _result(outcome, measured)
+        if isinstance(upload, StagedUpload) and upload.staged is not None:
+            return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
+        return result
     shown = redact_url(task.url)
     if not source.resumable:
         raise CannotResumeError(

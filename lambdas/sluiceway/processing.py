@@ -21,7 +21,7 @@ from sluiceway.failures import Failure
 from sluiceway.gates import is_stopped, may_begin
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import FileState
+from sluiceway.jobs.states import FILE_ENDS, FileState
 from sluiceway.jobs.units import Unit
 from sluiceway.landing import land_or_pause
 from sluiceway.leftovers import abort_carried
@@ -70,7 +70,7 @@ def process_unit(
             abort_carried(services, tasks_of(services, unit), carry)
         return Worked([])
     tasks = tasks_of(services, unit)
-    done = services.files.results(job_id, job.run, tasks)
+    done = services.files.results(job_id, job.run, tasks) | services.files.staged(job_id, job.run, tasks)
     tasks = [task for task in tasks if task.file_id not in done]
     whole = carry["whole"]
     if not whole and len(tasks) == 1 and tasks[0].split:
@@ -85,7 +85,7 @@ def process_unit(
         abort_carried(services, tasks, {"files": {**carry["files"], **checkpoints}})
     if work.is_done or work.is_stopped:
         return Worked(ended)
-    idle = 0 if ended or checkpoints != carry["files"] else carry["idle"] + 1
+    idle = 0 if work.has_recorded or checkpoints != carry["files"] else carry["idle"] + 1
     if idle >= MAX_IDLE:
         abort_carried(services, tasks, carry)
         raise NoProgressError(f"{idle} invocations in a row ended no file and moved no byte; give functions more time")
@@ -153,6 +153,7 @@ class _Work:
     whole: str | None = None
     is_done: bool = True
     is_stopped: bool = False
+    has_recorded: bool = False
     _pending: list[Ended] = field(default_factory=list[Ended])
     _ended: list[Ended] = field(default_factory=list[Ended])
     _checkpoints: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -198,7 +199,8 @@ class _Work:
         """Writes the ends so far, and asks whether the next file may begin."""
         recorded = self.services.files.end(self.job.job_id, self.job.run, self._pending)
         announce_files(self.services, self.job.job_id, recorded)
-        self._ended += recorded
+        self.has_recorded = self.has_recorded or bool(recorded)
+        self._ended += [(task, result) for task, result in recorded if result.state in FILE_ENDS]
         self._pending, self._held_since = [], time.monotonic()
         job = self.services.jobs.find(self.job.job_id)
         self._may_begin = job is not None and may_begin(self.services, job, self.job.execution)

@@ -82,6 +82,7 @@ def _take(services: Services, job_id: str, execution: str, job: Job | SluicewayE
         document_key=key_of(job_id, DOCUMENT),
         destination=destination | {"bucket": destination.get("bucket") or services.config.landing_bucket},
         limits=limits | {"max_file_bytes": limits.get("max_file_bytes") or services.config.max_file_bytes},
+        commit=job.commit if isinstance(job, Job) else "per-file",
         task_token=token if isinstance(token, str) else None,
     )
     return announce_job(services, row)

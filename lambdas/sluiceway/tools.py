@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sluiceway.aws.rows import JobRow
+from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
 from sluiceway.jobs.files import FileTask
 from sluiceway.landing import Options, Tools
 from sluiceway.relaying import TimeLeft
@@ -29,6 +29,7 @@ def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
         part_checksum=config.part_checksum,
         memory_bytes=config.memory_bytes // threads,
         job_id=job.job_id,
+        stage=job.commit == ALL_OR_NOTHING,
     )
 
 

@@ -16,7 +16,9 @@ from tests.infra.template import Template, text
 
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
 MOVERS = ("process_file", "move_segment", "finish_file")
-STATES = ("start_export", "poll_export", "dispatch_files", *MOVERS, "record_failure", "complete_job")
+# CommitFiles completes what the others have sent.
+WRITERS = (*MOVERS, "commit_files")
+STATES = ("start_export", "poll_export", "dispatch_files", *MOVERS, "record_failure", "commit_files", "complete_job")
 FOLDERS = (*STATES, "count_stale_uploads")
 # IAM knows no resource for these actions.
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
@@ -138,7 +140,7 @@ def test_keys_by_setting_may_be_used_by_those_who_move_files_alone(synth: Callab
     template = synth(landing_kms_key_arn=keys[0], kms_key_arns=keys[1])
     for action in ("kms:GenerateDataKey", "kms:Decrypt"):
         for folder in FOLDERS:
-            assert template.resources_for(folder, action) == (set(keys) if folder in MOVERS else set())
+            assert template.resources_for(folder, action) == (set(keys) if folder in WRITERS else set())
 
 
 def test_an_existing_landing_bucket_is_used_not_made(synth: Callable[..., Template]) -> None:
@@ -168,12 +170,12 @@ def test_only_those_who_move_files_may_write_where_files_land_and_only_there(syn
     template = synth(**SETTINGS)
     landing = template.bucket("LandingBucket")
     expected = {f"{landing}/*", "arn:${AWS::Partition}:s3:::acme-raw/*", "arn:${AWS::Partition}:s3:::acme-cold/*"}
-    for folder in MOVERS:
+    for folder in WRITERS:
         for action in ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts", "PutObjectTagging"):
             assert template.resources_for(folder, f"s3:{action}") == expected
         documents = f"{template.bucket('JobsBucket')}/jobs/*"
         assert template.resources_for(folder, "s3:GetObject") == {*expected, documents}
-    for folder in set(FOLDERS) - set(MOVERS):
+    for folder in set(FOLDERS) - set(WRITERS):
         for action in ("s3:PutObject", "s3:GetObject"):
             assert not template.resources_for(folder, action) & expected
 

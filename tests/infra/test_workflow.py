@@ -15,7 +15,7 @@ from infra.tools import command
 from tests.infra.template import Template, states_of, targets_of, text
 
 CHILD_TASKS = ("ProcessFile", "MoveSegment", "FinishFile", "RecordFailure")
-TASKS = ("StartExport", "PollExport", "DispatchFiles", *CHILD_TASKS, "CompleteJob")
+TASKS = ("StartExport", "PollExport", "DispatchFiles", *CHILD_TASKS, "CommitFiles", "CompleteJob")
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +48,10 @@ def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
         "PollExport": {"IsExportReady", "CompleteJob"},
         "DispatchFiles": {"IsEmpty", "CompleteJob"},
         "IsEmpty": {"TransferFiles", "CompleteJob"},
-        "TransferFiles": {"CompleteJob"},
+        "TransferFiles": {"IsStaged", "CompleteJob"},
+        "IsStaged": {"CommitFiles", "CompleteJob"},
+        "CommitFiles": {"IsCommitted", "CompleteJob"},
+        "IsCommitted": {"CommitFiles", "CompleteJob"},
         "StartFailed": {"CompleteJob"},
         "CompleteJob": {"IsSuccess"},
         "IsSuccess": {"JobSucceeded", "JobFailed"},

@@ -81,6 +81,25 @@ class Deployment:
         name = execution.rpartition(":")[2]
         return self.invoke("start_export", {"input": request, "execution": execution, "execution_name": name})
 
+    def transfer(self, document: Mapping[str, Any]) -> dict[str, str]:
+        """From StartExport to the end of TransferFiles. Answers with what names the job to the states that follow."""
+        execution = self.new_execution()
+        owner = {"execution": execution, "job_id": str(self.start(document, execution)["job_id"])}
+        state = self.invoke("dispatch_files", owner)
+        for unit in json.loads(self.read(state["units_key"])):
+            self.process(owner, unit)
+        return owner
+
+    def commit(self, owner: Mapping[str, str]) -> dict[str, Any]:
+        return self.invoke("commit_files", owner)
+
+    def complete_upload(self, *, bucket: str, key: str, upload_id: str) -> None:
+        """Completes a multipart upload behind the functions' back."""
+        s3 = self.client("s3")
+        parts = s3.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
+        listed = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
+        s3.complete_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id, MultipartUpload={"Parts": listed})
+
     def run(self, document: Mapping[str, Any], execution: str | None = None) -> dict[str, Any]:
         """From StartExport to CompleteJob, one unit after the other. Errors go to CompleteJob, as the Catch does it."""
         execution = execution or self.new_execution()
@@ -99,7 +118,9 @@ class Deployment:
 
     def process(self, owner: Mapping[str, str], unit: Mapping[str, Any]) -> None:
         try:
-            self.invoke("process_file", {**owner, "unit": unit})
+            answer = self.invoke("process_file", {**owner, "unit": unit})
+            while answer["action"] == "CONTINUE":
+                answer = self.invoke("process_file", answer)
         except Exception as error:
             self.invoke("record_failure", {**owner, "unit": unit, "error": caught(error)})
 

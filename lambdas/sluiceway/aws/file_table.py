@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -45,8 +45,9 @@ BACKOFF_SECONDS = (0.05, 3.2)
 
 LANDED = frozenset({FileState.STORED, FileState.SKIPPED})
 
-_ENDS = {f":{state.value.lower()}": state for state in sorted(FILE_ENDS)}
-_NOT_ENDED = f"attribute_not_exists(pk) OR #run < :run OR (#run = :run AND NOT #state IN ({', '.join(_ENDS)}))"
+# What a row of this run must not be yet, for a file to become STAGED or to come to its end.
+_BEFORE_END = {f":{state.value.lower()}": state for state in sorted(FILE_ENDS)}
+_BEFORE_STAGED = {**_BEFORE_END, ":staged": FileState.STAGED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +60,9 @@ class FileTable:
     sleep: Callable[[float], None] = time.sleep
 
     def end(self, job_id: str, run: int, ended: Sequence[Ended]) -> list[Ended]:
-        """Records the ends of files and counts them; answers with those that were new. A file that has an end in
-        this run, or in a newer one, keeps it. Raises ContentionError if the table stays contested."""
+        """Records the ends of files, or that they are STAGED, and counts them; answers with those that were new. A
+        file that has an end in this run, or in a newer one, keeps it. Raises ContentionError if the table stays
+        contested."""
         by_shard = sorted(ended, key=lambda pair: pair[0].shard)
         recorded: list[Ended] = []
         for shard, group in groupby(by_shard, key=lambda pair: pair[0].shard):
@@ -69,12 +71,17 @@ class FileTable:
                 recorded += self._end_shard(job_id, run, shard, files[start : start + TRANSACTION_FILES])
         return recorded
 
+    def staged(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
+        """The files that are staged in this run and have no end, by file id."""
+        rows = self._read([file_key(job_id, task) for task in tasks])
+        return {_file_id(row): _result(row) for row in rows if row["run"] == run and row["state"] == FileState.STAGED}
+
     def results(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The ends that files have in this run, by file id; files without one are left out."""
         found: dict[str, FileResult] = {}
         for row in self._read([file_key(job_id, task) for task in tasks]):
             if row["run"] == run and FileState(row["state"]) in FILE_ENDS:
-                found[row["sk"].removeprefix("FILE#")] = _result(row)
+                found[_file_id(row)] = _result(row)
         return found
 
     def landed_before(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
@@ -82,7 +89,7 @@ class FileTable:
         found: dict[str, FileResult] = {}
         for row in self._read([file_key(job_id, task) for task in tasks]) if run > 1 else ():
             if row["run"] < run and FileState(row["state"]) in LANDED:
-                found[row["sk"].removeprefix("FILE#")] = _result(row)
+                found[_file_id(row)] = _result(row)
         return found
 
     def counts(self, job_id: str, run: int) -> Counts:
@@ -132,7 +139,13 @@ class FileTable:
         raise ContentionError(f"job {job_id}: the counters of shard {shard} stayed contested for {ATTEMPTS} attempts")
 
     def _end_write(self, job_id: str, run: int, task: FileTask, result: FileResult) -> dict[str, Any]:
-        facts = {name: value for name, value in asdict(result).items() if value is not None and name != "state"}
+        # What is left out is the default on reading; a row under 1 KB costs one write unit.
+        plain = FileResult(result.state)
+        facts = {
+            name: value
+            for name in FileResult.__dataclass_fields__
+            if (value := getattr(result, name)) != getattr(plain, name)
+        }
         row = {
             "run": run,
             "state": result.state,
@@ -142,13 +155,15 @@ class FileTable:
             "result": facts,
             "expires_at": int(self.now()) + KEEP_SECONDS,
         }
+        taken = _BEFORE_STAGED if result.state is FileState.STAGED else _BEFORE_END
+        fresh = f"attribute_not_exists(pk) OR #run < :run OR (#run = :run AND NOT #state IN ({', '.join(taken)}))"
         return {
             "Put": {
                 "TableName": self.name,
                 "Item": file_key(job_id, task) | to_attributes(row),
-                "ConditionExpression": _NOT_ENDED,
+                "ConditionExpression": fresh,
                 "ExpressionAttributeNames": {"#run": "run", "#state": "state"},
-                "ExpressionAttributeValues": to_attributes({":run": run, **_ENDS}),
+                "ExpressionAttributeValues": to_attributes({":run": run, **taken}),
             }
         }
 
@@ -186,6 +201,10 @@ class FileTable:
     def _back_off(self, attempt: int) -> None:
         first, most = BACKOFF_SECONDS
         self.sleep(random.uniform(0, min(most, first * 2**attempt)))
+
+
+def _file_id(row: Mapping[str, Any]) -> str:
+    return str(row["sk"]).removeprefix("FILE#")
 
 
 def _result(row: dict[str, Any]) -> FileResult:

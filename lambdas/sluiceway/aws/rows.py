@@ -16,6 +16,8 @@ from sluiceway.jobs.states import JOB_ENDS, JobState
 
 Attributes = dict[str, dict[str, Any]]
 
+ALL_OR_NOTHING = "all-or-nothing"
+
 # Rows outlive the job for the report, the rerun and the auditor; then DynamoDB's time to live takes them.
 KEEP_SECONDS = 90 * 24 * 3600
 PROGRESS_KEEP_SECONDS = 3600
@@ -25,7 +27,8 @@ PROGRESS_KEEP_SECONDS = 3600
 class JobRow:
     """A job as the table has it. Times are ISO 8601 in UTC. `files_total` and `bytes_total` are None until the
     manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
-    bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer."""
+    bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
+    all-or-nothing job has come to: "commit" or "abort"."""
 
     job_id: str
     state: JobState
@@ -36,6 +39,8 @@ class JobRow:
     document_key: str
     destination: Mapping[str, Any]
     limits: Mapping[str, Any]
+    commit: str = "per-file"
+    decision: str | None = None
     previous: str | None = None
     announced: str | None = None
     ended_at: str | None = None
@@ -44,6 +49,12 @@ class JobRow:
     cancel_requested: bool = False
     task_token: str | None = None
     error: Mapping[str, str] | None = None
+
+    @property
+    def tolerated_percent(self) -> float:
+        """Files that may fail, of all of them: what the job says, else any number, or none where all are to land."""
+        stated = self.limits.get("failed_files_percent")
+        return float(stated) if stated is not None else 0.0 if self.commit == ALL_OR_NOTHING else 100.0
 
     @property
     def ended(self) -> bool:

@@ -37,6 +37,7 @@ class JobTable:
         document_key: str,
         destination: Mapping[str, Any],
         limits: Mapping[str, Any],
+        commit: str = "per-file",
         task_token: str | None = None,
     ) -> JobRow:
         """Makes `execution` the owner of the job and begins a run of it: the first, or the next of one that ended.
@@ -54,6 +55,7 @@ class JobTable:
                 document_key=document_key,
                 destination=destination,
                 limits=limits,
+                commit=commit,
                 task_token=task_token,
             )
             if self._put_run(job_id, row, before):
@@ -99,6 +101,10 @@ class JobTable:
     def mark_announced(self, job: JobRow) -> JobRow:
         """Notes that the event bus knows the job's state."""
         return self._update(job, {"announced": job.state})
+
+    def decide(self, job: JobRow, decision: str) -> JobRow:
+        """Notes what an all-or-nothing job has come to, before anything is done about it."""
+        return self._update(job, {"decision": decision})
 
     def request_cancel(self, job_id: str) -> None:
         """Asks the functions that work on the job to return at once. Raises KeyError for an unknown job."""

@@ -63,7 +63,8 @@ class FileTask:
 class FileResult:
     """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
     source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored; `pool_waits` counts
-    requests that waited for a free connection, `relays` the invocations before the last."""
+    requests that waited for a free connection, `relays` the invocations before the last. `staged` is what completes
+    a STAGED file."""
 
     state: FileState
     bytes: int = 0
@@ -84,6 +85,7 @@ class FileResult:
     peak_memory_bytes: int = 0
     relays: int = 0
     segments: int = 0
+    staged: Mapping[str, Any] | None = None
 
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:

@@ -93,11 +93,12 @@ class Destination(Strict):
 
 class Limits(Strict):
     """`max_file_bytes` None is the deployment's; `max_concurrency` counts functions at once and the deployment's own
-    figure caps it; `failed_files_percent` is of all files; the deadline counts from the job's start."""
+    figure caps it; `failed_files_percent` is of all files, None
+    being 100, or 0 for a job that commits all or nothing; the deadline counts from the job's start."""
 
     max_file_bytes: Annotated[int, Field(ge=1)] | None = None
     max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None
-    failed_files_percent: Annotated[float, Field(ge=0, le=100)] = 100
+    failed_files_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     deadline_minutes: Annotated[float, Field(gt=0, le=MAX_DEADLINE_MINUTES)] = 720
 
 
@@ -108,7 +109,7 @@ class Job(Strict):
     source: Annotated[UrlsSource | ManifestSource | HttpSource, Field(discriminator="type")]
     destination: Destination = Destination()
     limits: Limits = Limits()
-    commit: Literal["per-file"] = "per-file"
+    commit: Literal["per-file", "all-or-nothing"] = "per-file"
     split: Literal["crc"] | None = None
     task_token: Annotated[str, Field(min_length=1, max_length=2048)] | None = None
 

@@ -1,0 +1,22 @@
+"""CommitFiles: makes the staged files of an all-or-nothing job visible, or aborts them all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluiceway.committing import commit_files
+from sluiceway.relaying import TimeLeft
+from sluiceway.telemetry import logger, measure_file, metrics
+from sluiceway.wiring import services
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    logger.append_keys(job_id=event["job_id"])
+    time_left = TimeLeft.of(context.get_remaining_time_in_millis())
+    job, execution = event["job_id"], event["execution"]
+    ended, offset = commit_files(services(), job, execution, time_left, event.get("offset", 0))
+    for task, result in ended:
+        measure_file(task, result)
+    return {**event, "action": "DONE"} if offset is None else {**event, "action": "CONTINUE", "offset": offset}

@@ -1,0 +1,94 @@
+"""CommitFiles: the files of an all-or-nothing job, staged so far, become visible together or not at all.
+
+Knows that the decision is written down before the first file is touched, so whoever goes on after a crash does the
+same; that completing a file twice gives the same file; and that S3 has no transaction over objects: between the first
+and the last Complete some are visible and some are not, and a reader who must not see that reads summary.json first.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import islice
+
+from sluiceway.announcing import announce_files
+from sluiceway.aws.file_table import BATCH_KEYS, Ended
+from sluiceway.aws.rows import JobRow
+from sluiceway.errors import FileExistsInSinkError, SluicewayError
+from sluiceway.gates import past_deadline
+from sluiceway.job_files import MANIFEST, READ_BYTES, key_of
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import FileState
+from sluiceway.relaying import TimeLeft
+from sluiceway.sink.staged import Staged, complete_staged
+from sluiceway.sink.storage import abort_upload, download_stream
+from sluiceway.tools import options_of
+from sluiceway.wiring import Services
+
+COMMIT, ABORT = "commit", "abort"
+# Files completed at a time, each one request to S3.
+THREADS = 8
+
+
+def commit_files(
+    services: Services, job_id: str, execution: str, time_left: TimeLeft, offset: int = 0
+) -> tuple[list[Ended], int | None]:
+    """Completes or aborts every staged file from byte `offset` of the manifest on. Answers with the files it ended,
+    and with the offset to go on from when time ran out. Raises NotOwnerError."""
+    job = services.jobs.owned(job_id, execution)
+    if job.decision is None:
+        job = services.jobs.decide(job, _decision(services, job))
+    ended: list[Ended] = []
+    with ThreadPoolExecutor(THREADS, "commit") as pool:
+        for block, after in _blocks(services, job, offset):
+            if time_left.is_short():
+                return ended, offset
+            staged = services.files.staged(job.job_id, job.run, block)
+            here = [(task, staged[task.file_id]) for task in block if task.file_id in staged]
+            results = list(pool.map(lambda pair: _end(services, job, *pair), here))
+            recorded = services.files.end(job.job_id, job.run, results)
+            announce_files(services, job.job_id, recorded)
+            ended += recorded
+            offset = after
+    return ended, None
+
+
+def _decision(services: Services, job: JobRow) -> str:
+    """COMMIT where every file that is not staged or landed is within what the job tolerates."""
+    counts, total = services.files.counts(job.job_id, job.run), job.files_total or 0
+    missing = total - counts.staged - counts.landed
+    if job.cancel_requested or past_deadline(job, time.time()) or missing * 100 > job.tolerated_percent * total:
+        return ABORT
+    return COMMIT
+
+
+def _end(services: Services, job: JobRow, task: FileTask, result: FileResult) -> Ended:
+    staged = Staged.from_dict(result.staged or {})
+    if job.decision == ABORT:
+        abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
+        why = "the job lands all of its files or none, and some could not be"
+        return task, replace(result, state=FileState.CANCELLED, staged=None, reason=why)
+    condition = {"IfNoneMatch": "*"} if options_of(services, job).if_exists == "never" else {}
+    try:
+        etag = complete_staged(services.s3, task.bucket, task.key, staged, condition)
+    except FileExistsInSinkError as error:
+        abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
+        return task, replace(result, state=FileState.SKIPPED, staged=None, reason=str(error))
+    except SluicewayError as error:
+        return task, FileResult.of_error(error, bytes=result.bytes, seconds=result.seconds)
+    return task, replace(result, state=FileState.STORED, staged=None, etag=etag)
+
+
+def _blocks(services: Services, job: JobRow, offset: int) -> Iterator[tuple[list[FileTask], int]]:
+    """The manifest's tasks from `offset` on, some at a time, each with the offset after them."""
+    if not job.files_total:
+        return
+    key = key_of(job.job_id, MANIFEST)
+    with download_stream(services.s3, services.config.jobs_bucket, key, start=offset) as stream:
+        lines = io.BufferedReader(stream, READ_BYTES)
+        while block := list(islice(lines, BATCH_KEYS)):
+            offset += sum(map(len, block))
+            yield [FileTask.from_line(line) for line in block], offset
