@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from infra.settings import Settings
-
 ROOT = Path(__file__).resolve().parent.parent
 SYNTH_SECONDS = 300
 # Sources on loopback have another port with every run: the template is made with this one and filled in.
