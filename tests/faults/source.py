@@ -43,6 +43,7 @@ class Exchange:
     path: str
     headers: Mapping[str, str]
     stopped: threading.Event
+    keep_alive: bool = False
 
     def head(self, status: int, headers: Mapping[str, str | int]) -> None:
         lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers.items())]
@@ -52,7 +53,8 @@ class Exchange:
         self.sock.sendall(data)
 
     def reply(self, status: int, headers: Mapping[str, str | int] | None = None, body: bytes = b"") -> None:
-        self.head(status, {"Content-Length": len(body), **(headers or {})})
+        closing = {} if self.keep_alive else {"Connection": "close"}
+        self.head(status, {"Content-Length": len(body), **closing, **(headers or {})})
         self.raw(body)
 
     def reset(self) -> None:
@@ -225,5 +227,5 @@ class Source:
             step = self.steps[min(len(self.requests), len(self.steps) - 1)]
             self.requests.append(headers)
             self.paths.append(line[1])
-        step(Exchange(sock, line[1], headers, self._stopped))
+        step(Exchange(sock, line[1], headers, self._stopped, self.keep_alive))
         return True

@@ -151,8 +151,10 @@ class Client:
 
 
 def _give_back(response: urllib3.BaseHTTPResponse) -> None:
-    """Returns the connection to its pool when the body was read whole, else closes it."""
-    if response.length_remaining == 0 and response.connection is not None:
+    """Returns the connection to its pool when the body was read whole or there is none, else closes it."""
+    if response.length_remaining == 0:
+        # http.client takes no further request before it has seen the end of the last body, even of an empty one.
+        response.drain_conn()
         response.release_conn()
     else:
         response.close()

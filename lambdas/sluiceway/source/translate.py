@@ -40,10 +40,11 @@ def body_errors(shown: str) -> Iterator[None]:
 def translated(error: Exception, shown: str) -> SourceError:
     """The SourceError for `error`, raised while a body was read."""
     match error:
-        case exceptions.ConnectTimeoutError():
-            return SourceUnreachableError(f"{shown}: connecting timed out")
+        # First, for urllib3 counts a refused connection among those that timed out.
         case exceptions.NewConnectionError():
             return SourceUnreachableError(f"{shown}: {_reason(error)}")
+        case exceptions.ConnectTimeoutError():
+            return SourceUnreachableError(f"{shown}: connecting timed out")
         case exceptions.SSLError() | exceptions.InsecurePlatformWarning():
             return SourceUnreachableError(f"{shown}: TLS failed: {_reason(error)}")
         case exceptions.ReadTimeoutError() | TimeoutError():
