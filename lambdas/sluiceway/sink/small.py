@@ -14,14 +14,15 @@ import threading
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from botocore.auth import S3SigV4Auth
-from botocore.awsrequest import AWSRequest
+from botocore.awsrequest import AWSPreparedRequest
 from botocore.exceptions import BotoCoreError, HTTPClientError
 
 from sluiceway.sink.body import PartBody
+from sluiceway.sink.signing import authorization
 
 SIGNATURE = "s3v4"
 # From here on the bytes cost more than the request, and `Expect: 100-continue` is worth its round trip.
@@ -122,19 +123,32 @@ class SmallPuts:
 
 
 def _send(s3: Any, place: Place, key: str, headers: dict[str, str], body: bytes) -> Any:
-    request = AWSRequest(
-        method="PUT", url=place.url + _quoted(key), headers={**headers, "User-Agent": place.user_agent}, data=body
-    )
-    request.context["client_config"] = s3.meta.config
+    url = place.url + _quoted(key)
     # Asked for anew each time: credentials of a role expire and are renewed.
     credentials = place.signer.get_auth_instance(place.signing_name, place.region, SIGNATURE).credentials
-    S3SigV4Auth(credentials, place.signing_name, place.region).add_auth(request)
-    prepared = request.prepare()
-    for _, reply in s3.meta.events.emit("before-send.s3.PutObject", request=prepared):
+    parts = urlsplit(url)
+    headers |= {
+        "Host": parts.netloc,
+        "X-Amz-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
+        "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD",
+        **({"X-Amz-Security-Token": credentials.token} if credentials.token else {}),
+    }
+    headers["Authorization"] = authorization(
+        "PUT",
+        parts.path,
+        headers,
+        access_key=credentials.access_key,
+        secret_key=credentials.secret_key,
+        region=place.region,
+        service=place.signing_name,
+    )
+    sent: Any = {**headers, "User-Agent": place.user_agent, "Content-Length": str(len(body))}
+    request = AWSPreparedRequest("PUT", url, sent, body, stream_output=False)
+    for _, reply in s3.meta.events.emit("before-send.s3.PutObject", request=request):
         if reply is not None:
             return reply
     # botocore offers no public way to its connections; it is pinned, and the tests tell when this one is gone.
-    return s3._endpoint.http_session.send(prepared)
+    return s3._endpoint.http_session.send(request)
 
 
 _known: weakref.WeakKeyDictionary[Any, SmallPuts] = weakref.WeakKeyDictionary()
