@@ -20,6 +20,7 @@ from cli.jobs import JobsClient
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import manifest as manifests
 from sluiceway.exports import urls
+from sluiceway.jobs.fields import fill, values_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.spec import Entry, Job, load_job, read_tasks, refuse_duplicates
 from sluiceway.spec.document import ManifestSource, UrlsSource
@@ -67,10 +68,13 @@ def _checked(document: Mapping[str, Any], default_job_id: str, folder: Path) -> 
     document = {"job_id": default_job_id, **document}
     job = load_job(document, default_job_id)
     manifest = _local_manifest(job, folder)
+    # What the fields stand for is settled where the job starts; whether they are fields shows with any moment.
+    fields = values_of(job.job_id, datetime.now(UTC).isoformat())
+    prefix = fill(job.destination.prefix, fields)
 
     def tasks() -> Iterator[FileTask]:
         entries = _entries(job, manifest)
-        return read_tasks(entries, bucket=job.destination.bucket or "", prefix=job.destination.prefix)
+        return read_tasks(entries, bucket=job.destination.bucket or "", prefix=prefix, fields=fields)
 
     buckets = {task.bucket for task in refuse_duplicates(tasks(), tasks)} | {job.destination.bucket or ""}
     return Loaded(document, manifest, frozenset(buckets - {""}))

@@ -29,7 +29,7 @@ def dispatch_files(services: Services, job_id: str, execution: str) -> dict[str,
 
     def tasks() -> Iterator[FileTask]:
         entries = sources.entries(services, job)
-        for task in read_tasks(entries, bucket=row.destination["bucket"], prefix=row.destination["prefix"]):
+        for task in read_tasks(entries, bucket=row.destination["bucket"], prefix=row.prefix, fields=row.fields):
             yield task if task.split or not job.split else replace(task, split=job.split)
 
     totals = _write_lists(services, job_id, refuse_duplicates(tasks(), again=tasks))

@@ -43,7 +43,7 @@ class Leftovers:
 
     def _list(self, bucket: str) -> dict[str, list[str]]:
         begun = datetime.fromisoformat(self.job.created_at).replace(microsecond=0)
-        prefix = self.job.destination["prefix"]
+        prefix = self.job.prefix
         found: dict[str, list[str]] = {}
         for key, upload_id, initiated in open_uploads(self.services.s3, bucket, prefix):
             if initiated >= begun:

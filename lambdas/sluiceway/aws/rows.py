@@ -11,12 +11,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sluiceway.jobs.fields import fill, values_of
 from sluiceway.jobs.files import SHARDS, FileTask
 from sluiceway.jobs.states import JOB_ENDS, JobState
 
 Attributes = dict[str, dict[str, Any]]
 
 ALL_OR_NOTHING = "all-or-nothing"
+
+# All runs of all jobs, by time: a row a run, written once. One partition takes 1,000 writes a second, DynamoDB
+# Developer Guide, "Partitions and data distribution"; Step Functions starts fewer executions than that.
+LISTED = "JOBS"
 
 # Rows outlive the job for the report, the rerun and the auditor; then DynamoDB's time to live takes them.
 KEEP_SECONDS = 90 * 24 * 3600
@@ -28,7 +33,7 @@ class JobRow:
     """A job as the table has it. Times are ISO 8601 in UTC. `files_total` and `bytes_total` are None until the
     manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
     bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
-    all-or-nothing job has come to: "commit" or "abort"."""
+    all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's."""
 
     job_id: str
     state: JobState
@@ -49,6 +54,17 @@ class JobRow:
     cancel_requested: bool = False
     task_token: str | None = None
     error: Mapping[str, str] | None = None
+    begun_at: str | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What fields in keys stand for. All runs of a job have the same, or a file would move again after midnight."""
+        return values_of(self.job_id, self.begun_at or self.created_at)
+
+    @property
+    def prefix(self) -> str:
+        """What leads every key, its fields filled."""
+        return fill(self.destination["prefix"], self.fields)
 
     @property
     def tolerated_percent(self) -> float:
@@ -73,6 +89,10 @@ def job_key(job_id: str) -> Attributes:
 
 def execution_key(execution: str) -> Attributes:
     return to_attributes({"pk": f"EXECUTION#{execution}", "sk": "EXECUTION"})
+
+
+def listed_key(created_at: str, job_id: str) -> Attributes:
+    return to_attributes({"pk": LISTED, "sk": f"{created_at}#{job_id}"})
 
 
 def file_key(job_id: str, task: FileTask) -> Attributes:

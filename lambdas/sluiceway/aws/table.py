@@ -13,7 +13,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sluiceway.aws.rows import KEEP_SECONDS, JobRow, execution_key, iso, job_key, to_attribute, to_attributes
+from sluiceway.aws.rows import (
+    KEEP_SECONDS,
+    JobRow,
+    execution_key,
+    iso,
+    job_key,
+    listed_key,
+    to_attribute,
+    to_attributes,
+)
 from sluiceway.errors import ContentionError, JobIsLiveError, NotOwnerError
 from sluiceway.jobs.states import JOB_ENDS, JobState, check_job_transition
 
@@ -52,6 +61,7 @@ class JobTable:
             row = self._first_row(
                 execution=execution,
                 run=before.run + 1 if before else 1,
+                begun_at=(before.begun_at or before.created_at) if before else None,
                 document_key=document_key,
                 destination=destination,
                 limits=limits,
@@ -123,6 +133,7 @@ class JobTable:
         stamp = iso(self.now())
         return {
             **facts,
+            "begun_at": facts["begun_at"] or stamp,
             "state": JobState.REQUESTED,
             "created_at": stamp,
             "updated_at": stamp,
@@ -140,8 +151,9 @@ class JobTable:
             put["ExpressionAttributeValues"] = to_attributes({":run": before.run, ":state": before.state})
         owner = to_attributes({"job_id": job_id, "expires_at": row["expires_at"]})
         link = {"TableName": self.name, "Item": execution_key(row["execution"]) | owner}
+        listed = {"TableName": self.name, "Item": listed_key(row["created_at"], job_id) | owner}
         try:
-            self.client.transact_write_items(TransactItems=[{"Put": put}, {"Put": link}])
+            self.client.transact_write_items(TransactItems=[{"Put": put}, {"Put": link}, {"Put": listed}])
         except ClientError as error:
             if error.response["Error"]["Code"] != "TransactionCanceledException":
                 raise

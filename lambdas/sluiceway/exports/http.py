@@ -103,7 +103,7 @@ def entries(services: Services, source: HttpSource, job_id: str) -> Iterator[Ent
     if not isinstance(found, list):
         raise ExportError(f"{redact_url(url)}: {source.files.list!r} finds no list in {_shown(json.dumps(body))}")
     for n, item in enumerate(found):
-        yield Entry(_entry(source, item, url), f"files[{n}]")
+        yield Entry(_entry(source, item, url), f"files[{n}]", literal=True)
 
 
 def _start(services: Services, source: HttpSource, row: JobRow) -> Reply:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.events import error_of
+from sluiceway.jobs.fields import escape
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.redact import redact_url
@@ -52,7 +53,7 @@ def report_line(task: FileTask, result: FileResult) -> bytes:
 
 def failed_line(task: FileTask) -> bytes:
     """One line of failed.jsonl: a file entry as a manifest of JSON lines has it, with the whole key and the link."""
-    entry: dict[str, Any] = {"url": task.url, "bucket": task.bucket, "key": task.key}
+    entry: dict[str, Any] = {"url": task.url, "bucket": task.bucket, "key": escape(task.key)}
     if task.size is not None:
         entry["size"] = task.size
     entry.update(task.digests)

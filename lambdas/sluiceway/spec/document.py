@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sluiceway.errors import FieldError, InvalidJobError
-from sluiceway.spec.entries import FileEntry, check_bucket, check_key
+from sluiceway.jobs.fields import NAMES
+from sluiceway.spec.entries import FileEntry, check_bucket, check_key, fill_fields
 from sluiceway.spec.http_source import HttpSource
 from sluiceway.spec.mistakes import expected, found, mistakes_of
 
@@ -53,8 +54,8 @@ class ManifestSource(Strict):
 
 
 class Destination(Strict):
-    """Where files go. `bucket` None is the deployment's landing bucket; `prefix` leads every key; `storage_class`
-    None leaves it to the bucket."""
+    """Where files go. `bucket` None is the deployment's landing bucket; `prefix` leads every key and may hold the fields
+    of jobs/fields.py; `storage_class` None leaves it to the bucket."""
 
     bucket: str | None = None
     prefix: str = ""
@@ -72,7 +73,7 @@ class Destination(Strict):
     @field_validator("prefix")
     @classmethod
     def _check_prefix(cls, prefix: str) -> str:
-        check_key(prefix + "x")
+        check_key(fill_fields(prefix, dict.fromkeys(NAMES, "x")) + "x")
         return prefix
 
     @field_validator("tags")

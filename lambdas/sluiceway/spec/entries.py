@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from sluiceway.errors import DuplicateTargetError, FieldError, InvalidJobError
+from sluiceway.jobs import fields as key_fields
 from sluiceway.jobs.files import FileTask
 from sluiceway.redact import redact_url
 from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of, path_of
@@ -31,11 +32,13 @@ BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 @dataclass(frozen=True, slots=True)
 class Entry:
     """An entry not yet checked. `raw` is a mapping, a URL alone, or a FileEntry; `where` is its place, as
-    `source.files[3]` or `list.csv line 4`; `mistake` is set instead of `raw` where the place could not be read."""
+    `source.files[3]` or `list.csv line 4`; `mistake` is set instead of `raw` where the place could not be read. In a
+    `literal` one no user wrote the key: braces in it are braces."""
 
     raw: Any
     where: str
     mistake: FieldError | None = None
+    literal: bool = False
 
 
 class FileEntry(BaseModel):
@@ -133,9 +136,17 @@ def check_key(key: str) -> str:
     return key
 
 
-def to_task(entry: Entry, *, n: int, bucket: str, prefix: str) -> FileTask:
-    """The task of an entry; `bucket` is where files go that name none, `prefix` leads every key. Raises
-    InvalidJobError with the mistakes of this entry."""
+def fill_fields(text: str, fields: Mapping[str, str]) -> str:
+    """Raises the expectation that the text's fields fail."""
+    try:
+        return key_fields.fill(text, fields)
+    except key_fields.FieldNameError:
+        raise expected(key_fields.EXPECTED) from None
+
+
+def to_task(entry: Entry, *, n: int, bucket: str, prefix: str, fields: Mapping[str, str]) -> FileTask:
+    """The task of an entry; `bucket` is where files go that name none, `prefix` leads every key as it stands, `fields`
+    are what the key's own are filled with. Raises InvalidJobError with the mistakes of this entry."""
     if entry.mistake is not None:
         raise InvalidJobError([entry.mistake])
     try:
@@ -143,20 +154,28 @@ def to_task(entry: Entry, *, n: int, bucket: str, prefix: str) -> FileTask:
     except ValidationError as error:
         raise InvalidJobError(mistakes_of(error, entry.where)) from None
     try:
-        key = check_key(prefix + (key_of_url(file.url) if file.key is None else file.key))
+        key = check_key(prefix + _own_key(file, None if entry.literal else fields))
     except PydanticCustomError as error:
         shown = "nothing" if file.key is None else found(file.key)
         raise InvalidJobError([FieldError(path_of(("key",), entry.where), shown, error.message())]) from None
     return FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, file.split, n)
 
 
-def read_tasks(entries: Iterable[Entry], *, bucket: str, prefix: str = "") -> Iterator[FileTask]:
+def _own_key(file: FileEntry, fields: Mapping[str, str] | None) -> str:
+    if file.key is None:
+        return key_of_url(file.url)
+    return file.key if fields is None else fill_fields(file.key, fields)
+
+
+def read_tasks(
+    entries: Iterable[Entry], *, bucket: str, prefix: str = "", fields: Mapping[str, str] | None = None
+) -> Iterator[FileTask]:
     """The tasks of a list, one at a time. Past the first mistake no more tasks come; the mistakes of the whole list
     (the first hundred) are gathered and raised as one InvalidJobError."""
     mistakes: list[FieldError] = []
     for n, entry in enumerate(entries):
         try:
-            task = to_task(entry, n=n, bucket=bucket, prefix=prefix)
+            task = to_task(entry, n=n, bucket=bucket, prefix=prefix, fields=fields or {})
         except InvalidJobError as error:
             mistakes += error.mistakes
             if len(mistakes) >= MAX_MISTAKES:
