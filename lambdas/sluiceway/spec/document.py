@@ -54,8 +54,8 @@ class ManifestSource(Strict):
 
 
 class Destination(Strict):
-    """Where files go. `bucket` None is the deployment's landing bucket; `prefix` leads every key and may hold the fields
-    of jobs/fields.py; `storage_class` None leaves it to the bucket."""
+    """Where files go. `bucket` None is the deployment's landing bucket; `prefix` leads every key and may hold the
+    fields of jobs/fields.py; `storage_class` None leaves it to the bucket."""
 
     bucket: str | None = None
     prefix: str = ""
