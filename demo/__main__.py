@@ -88,7 +88,7 @@ def _show_report(console: Console) -> list[dict[str, Any]]:
         error = line["error"]["type"] if line["error"] else ""
         colour = "green" if line["status"] == "STORED" else "red"
         status = f"[{colour}]{line['status']}[/]"
-        table.add_row(status, line["key"], str(line["bytes"]), (line["sha256"] or "")[:12], error)
+        table.add_row(status, line["key"], decimal(line["bytes"]), (line["sha256"] or "")[:8], error)
     console.print(table)
     return lines
 
@@ -107,7 +107,7 @@ def _judge(console: Console, api: ExportApi, code: int, report: list[dict[str, A
     if wrong or expected or code != Exit.FILES:
         console.print(f"[red]Not as meant[/]: exit code {code}, {sorted({*wrong, *expected})}")
         return 1
-    console.print("Ten files landed as the API holds them; the wrong checksum and the 404 left nothing behind.")
+    console.print("Ten files landed as the API holds them.\nThe wrong checksum and the 404 left nothing behind.")
     return 0
 
 
