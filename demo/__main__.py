@@ -82,13 +82,13 @@ def _show_report(console: Console) -> list[dict[str, Any]]:
     (path,) = (ROOT / LANDED).glob("*/jobs/demo/report.jsonl")
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     table = Table(title=str(path.relative_to(ROOT)), title_justify="left")
-    for column in ("status", "key", "bytes", "sha256", "error"):
+    for column in ("status", "key", "sha256", "error"):
         table.add_column(column, no_wrap=True)
     for line in sorted(lines, key=lambda line: (line["status"] != "STORED", line["key"])):
         error = line["error"]["type"] if line["error"] else ""
         colour = "green" if line["status"] == "STORED" else "red"
         status = f"[{colour}]{line['status']}[/]"
-        table.add_row(status, line["key"], decimal(line["bytes"]), (line["sha256"] or "")[:8], error)
+        table.add_row(status, line["key"], (line["sha256"] or "")[:8], error)
     console.print(table)
     return lines
 
