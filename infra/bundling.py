@@ -44,7 +44,7 @@ class Bundle:
 # A function that moves files starts cold hundreds of times a job: it carries no package it does not import.
 TRANSFER = Bundle(
     "transfer",
-    ("process_file", "move_segment", "finish_file", "record_failure", "commit_files"),
+    ("process_file", "process_file_large", "move_segment", "finish_file", "record_failure", "commit_files"),
     ("annotated-types", "ijson", "pydantic", "pydantic-core", "typing-inspection"),
     max_bytes=30_000_000,
 )

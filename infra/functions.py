@@ -94,17 +94,18 @@ class Functions(Construct):
             memory_mb=settings.process_file_memory_mb,
             reserved_concurrency=settings.process_file_reserved_concurrency,
         )
-        self._may_use_jobs_bucket(self.process_file, read=("jobs/*",))
-        self._may_land_files(self.process_file)
-        self._may_read_secrets(self.process_file)
-
+        self.process_file_large = self._function(
+            "ProcessFileLarge",
+            timeout_seconds=settings.process_file_timeout_seconds,
+            memory_mb=settings.process_file_large_memory_mb,
+        )
         self.move_segment = self._function(
             "MoveSegment",
             timeout_seconds=settings.process_file_timeout_seconds,
             memory_mb=settings.process_file_memory_mb,
         )
         self.finish_file = self._function("FinishFile", timeout_seconds=LONG_SECONDS)
-        for function in (self.move_segment, self.finish_file):
+        for function in (self.process_file, self.process_file_large, self.move_segment, self.finish_file):
             self._may_use_jobs_bucket(function, read=("jobs/*",))
             self._may_land_files(function)
             self._may_read_secrets(function)
@@ -146,6 +147,7 @@ class Functions(Construct):
             self.poll_export,
             self.dispatch_files,
             self.process_file,
+            self.process_file_large,
             self.move_segment,
             self.finish_file,
             self.record_failure,
@@ -212,6 +214,7 @@ class Functions(Construct):
             "SLUICEWAY_BATCH_BYTES": str(settings.batch_bytes),
             "SLUICEWAY_BATCH_THREADS": str(settings.batch_threads),
             "SLUICEWAY_SPLIT_BYTES": str(settings.split_bytes),
+            "SLUICEWAY_LARGE_MEMORY_MB": str(settings.process_file_large_memory_mb),
             # Every metric's one dimension: it tells the stacks of an account apart.
             "POWERTOOLS_SERVICE_NAME": settings.stack_id,
             "POWERTOOLS_METRICS_NAMESPACE": NAMESPACE,

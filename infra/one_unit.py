@@ -1,7 +1,7 @@
 """What one child of TransferFiles does with its unit of work, in the order things happen.
 
-Knows the answers of ProcessFile: DONE, CONTINUE (again, with what is carried) and SPLIT (a large file, by several
-functions at once). A child records its own failure, so one bad file never hides the others.
+Knows the answers of ProcessFile: DONE, CONTINUE (again, with what is carried), LARGE (by the function with more memory)
+and SPLIT (a large file, by several functions at once). A child records its own failure, so one bad file never hides the others.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ SEGMENTS_AT_ONCE = 40
 def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
     process_file = invoke(scope, functions.process_file)
     what_next = sfn.Choice(scope, "WhatNext")
+    process_file_large = invoke(scope, functions.process_file_large)
     move_segments = _move_segments(scope, functions)
     finish_file = invoke(scope, functions.finish_file)
     done = sfn.Succeed(scope, "UnitDone")
@@ -26,11 +27,13 @@ def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
 
     process_file.next(what_next)
     what_next.when(sfn.Condition.string_equals("$.action", "CONTINUE"), process_file)
+    what_next.when(sfn.Condition.string_equals("$.action", "LARGE"), process_file_large)
     what_next.when(sfn.Condition.string_equals("$.action", "SPLIT"), move_segments)
     what_next.otherwise(done)
+    process_file_large.next(what_next)
     move_segments.next(finish_file)
 
-    for state in (process_file, move_segments, finish_file):
+    for state in (process_file, process_file_large, move_segments, finish_file):
         state.add_catch(record_failure, errors=["States.ALL"], result_path="$.error")
     return process_file
 

@@ -20,4 +20,5 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     worked = process_unit(services(), job, execution, unit, time_left, event.get("carry"))
     for task, result in worked.ended:
         measure_file(task, result)
-    return next_step(event, worked)
+    config = services().config
+    return next_step(event, worked, is_large=config.memory_bytes >= config.large_memory_bytes)

@@ -36,6 +36,7 @@ class Config:
     batch_bytes: int = 64 * 1024**2
     batch_threads: int = 8
     split_bytes: int = 2 * GIB
+    large_memory_bytes: int = 5 * GIB
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -61,6 +62,7 @@ class Config:
             batch_bytes=int(env.get("SLUICEWAY_BATCH_BYTES", str(64 * 1024**2))),
             batch_threads=int(env.get("SLUICEWAY_BATCH_THREADS", "8")),
             split_bytes=int(env.get("SLUICEWAY_SPLIT_BYTES", str(2 * GIB))),
+            large_memory_bytes=int(env.get("SLUICEWAY_LARGE_MEMORY_MB", "5120")) * 1024**2,
         )
 
 

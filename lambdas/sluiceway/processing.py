@@ -16,7 +16,7 @@ from typing import Any
 from sluiceway.announcing import announce_files
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import CannotResumeError, NoProgressError, SluicewayError
+from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError
 from sluiceway.failures import Failure
 from sluiceway.gates import is_stopped, may_begin
 from sluiceway.job_files import tasks_of
@@ -45,11 +45,12 @@ Landed = FileResult | Checkpoint | None
 class Worked:
     """What an invocation did: the files it ended; what the next one must be given, if there must be one, as `{"idle":
     invocations without progress, "files": {file id: checkpoint}, "whole": why a file that asked for it is not split}`;
-    or the split that was begun."""
+    the split that was begun; or that the file needs parts larger than this function's memory holds."""
 
     ended: list[Ended]
     carry: dict[str, Any] | None = None
     split: Split | None = None
+    needs_memory: bool = False
 
 
 def process_unit(
@@ -84,7 +85,7 @@ def process_unit(
     if work.is_stopped:
         abort_carried(services, tasks, {"files": {**carry["files"], **checkpoints}})
     if work.is_done or work.is_stopped:
-        return Worked(ended)
+        return Worked(ended, needs_memory=work.needs_memory)
     idle = 0 if work.has_recorded or checkpoints != carry["files"] else carry["idle"] + 1
     if idle >= MAX_IDLE:
         abort_carried(services, tasks, carry)
@@ -105,14 +106,16 @@ def _begin_split(services: Services, job: JobRow, task: FileTask) -> Worked | st
     return split if isinstance(split, str) else Worked([], split=split)
 
 
-def next_step(event: Mapping[str, Any], worked: Worked) -> dict[str, Any]:
-    """What the state machine is told: the unit is DONE, the next invocation must CONTINUE with what is carried, or the
-    file is SPLIT into segments 0, 1, …"""
+def next_step(event: Mapping[str, Any], worked: Worked, *, is_large: bool = False) -> dict[str, Any]:
+    """What the state machine is told: the unit is DONE, the next invocation must CONTINUE with what is carried, it must
+    have more memory (LARGE), or the file is SPLIT into segments 0, 1, …"""
+    if worked.needs_memory:
+        return {**event, "action": "LARGE"}
     if worked.split is not None:
         split = worked.split
         return {**event, "action": "SPLIT", "split": split.to_dict(), "segments": list(range(split.segments))}
     if worked.carry is not None:
-        return {**event, "action": "CONTINUE", "carry": worked.carry}
+        return {**event, "action": "LARGE" if is_large else "CONTINUE", "carry": worked.carry}
     return {"action": "DONE"}
 
 
@@ -154,6 +157,7 @@ class _Work:
     is_done: bool = True
     is_stopped: bool = False
     has_recorded: bool = False
+    needs_memory: bool = False
     _pending: list[Ended] = field(default_factory=list[Ended])
     _ended: list[Ended] = field(default_factory=list[Ended])
     _checkpoints: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -222,6 +226,10 @@ class _Work:
             tools = tools_for(self.services, task, progress, self.time_left)
             return land_or_pause(task, options, tools, checkpoint)
         except SluicewayError as error:
+            config = self.services.config
+            if isinstance(error, PlanError) and config.memory_bytes < config.large_memory_bytes:
+                self.needs_memory = True
+                return None  # ProcessFileLarge gives it its end
             if self.is_stopped and isinstance(error, CannotResumeError):
                 return None  # it was told to stop: whoever stopped the job gives it its end
             return FileResult.of_error(error, bytes=progress.bytes, seconds=time.monotonic() - began)

@@ -15,7 +15,7 @@ from sluiceway.config import Config
 from tests.infra.template import Template, text
 
 LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
-MOVERS = ("process_file", "move_segment", "finish_file")
+MOVERS = ("process_file", "process_file_large", "move_segment", "finish_file")
 # CommitFiles completes what the others have sent.
 WRITERS = (*MOVERS, "commit_files")
 STATES = ("start_export", "poll_export", "dispatch_files", *MOVERS, "record_failure", "commit_files", "complete_job")

@@ -14,7 +14,7 @@ from infra.functions import folder_of
 from infra.tools import command
 from tests.infra.template import Template, states_of, targets_of, text
 
-CHILD_TASKS = ("ProcessFile", "MoveSegment", "FinishFile", "RecordFailure")
+CHILD_TASKS = ("ProcessFile", "ProcessFileLarge", "MoveSegment", "FinishFile", "RecordFailure")
 TASKS = ("StartExport", "PollExport", "DispatchFiles", *CHILD_TASKS, "CommitFiles", "CompleteJob")
 
 
@@ -74,7 +74,8 @@ def test_a_child_goes_on_is_split_or_is_done(states: dict[str, dict[str, Any]]) 
     assert children["StartAt"] == "ProcessFile"
     assert {name: targets_of(state) for name, state in children["States"].items()} == {
         "ProcessFile": {"WhatNext", "RecordFailure"},
-        "WhatNext": {"ProcessFile", "MoveSegments", "UnitDone"},
+        "ProcessFileLarge": {"WhatNext", "RecordFailure"},
+        "WhatNext": {"ProcessFile", "ProcessFileLarge", "MoveSegments", "UnitDone"},
         "MoveSegments": {"FinishFile", "RecordFailure"},
         "FinishFile": {"RecordFailure"},
         "RecordFailure": set(),
@@ -82,6 +83,7 @@ def test_a_child_goes_on_is_split_or_is_done(states: dict[str, dict[str, Any]]) 
     }
     assert {choice["StringEquals"]: choice["Next"] for choice in states["WhatNext"]["Choices"]} == {
         "CONTINUE": "ProcessFile",
+        "LARGE": "ProcessFileLarge",
         "SPLIT": "MoveSegments",
     }
 
