@@ -7,6 +7,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from local.http import Response
+from sluiceway.sink.small import put_object
 from tests.faults.harness import BIG, FAILED, KEY, OTHER, SKIPPED, SMALL, STORED, Ran, Row
 from tests.faults.source import File, Step, serve
 from tests.faults.store import ALWAYS, BUCKET, Act, Fault, Store, after, hang_up, lose_reply, refuse
@@ -146,6 +147,31 @@ LASTING: list[Row] = [
     Row("S3 refuses to list uploads", (STORED, None), lands=BIG, faults=on("list-uploads", DENIED, ALWAYS)),
 ]  # fmt: skip
 
+
+def warm(store: Store, s3: Any) -> None:
+    """A small object has been stored before: the next one takes the short way past botocore."""
+    put_object(s3, Bucket=BUCKET, Key="warm", Body=memoryview(b"warm"))
+
+
+SHORT_WAY: list[Row] = [
+    Row("S3 small put", (STORED, None), SMALL_SOURCE, SMALL, before=warm, check=called("put", 1)),
+    Row("S3 small put: SlowDown", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", SLOW_DOWN)),
+    Row("S3 small put: hung up", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", hang_up)),
+    Row("S3 small put: timeout", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=stalls("put"),
+        s3_timeout=0.5),
+    Row("S3 small put: reply lost", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", lose_reply)),
+    Row("S3 small put: reply lost, never", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
+        faults=on("put", lose_reply)),
+    Row("S3 small put: every reply lost, never", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
+        faults=on("put", lose_reply, ALWAYS)),
+    Row("S3 small put: taken, never", (SKIPPED, None), SMALL_SOURCE, OTHER, before=warm, options=NEVER,
+        faults=another_lands("put")),
+    Row("S3 small put: 409 once", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
+        faults=on("put", CONFLICT)),
+    Row("S3 small put: denied", (FAILED, "SinkDeniedError"), SMALL_SOURCE, before=warm,
+        faults=on("put", DENIED, ALWAYS), check=called("put", 2)),
+]  # fmt: skip
+
 COMMIT: list[Row] = [
     Row("S3 complete: 409 once", (STORED, None), lands=BIG, faults=on("complete", CONFLICT), options=NEVER,
         check=called("create", 2)),
@@ -167,4 +193,4 @@ COMMIT: list[Row] = [
         task={"digests": {"sha1": "0" * 40}}),
 ]  # fmt: skip
 
-STORE_ROWS = [*TRANSIENT, *LOST, *LASTING, *COMMIT]
+STORE_ROWS = [*TRANSIENT, *LOST, *LASTING, *SHORT_WAY, *COMMIT]
