@@ -137,13 +137,19 @@ def _of_functions(settings: Settings, measures: Measures, functions: Functions) 
         ),
         Alarm(
             "Throttles",
-            summed(functions.all, "Throttles"),
+            throttles(),
             THROTTLES_IN_FIVE_MINUTES,
             "Lambda refuses invocations: the account's concurrency is used up, jobs are slow.",
             "ask for more in Service Quotas (Lambda, concurrent executions), or lower max_concurrency.",
             periods=3,
         ),
     ]
+
+
+def throttles() -> cloudwatch.IMetric:
+    """Of the whole account in this Region: its functions share one concurrency, whoever uses it up."""
+    period = cdk.Duration.minutes(5)
+    return cloudwatch.Metric(namespace="AWS/Lambda", metric_name="Throttles", statistic="Sum", period=period)
 
 
 def summed(functions: Sequence[lambda_.Function], name: str) -> cloudwatch.MathExpression:

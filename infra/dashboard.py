@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from aws_cdk import aws_cloudwatch as cloudwatch
 
-from infra.alarms import summed
+from infra.alarms import summed, throttles
 from infra.functions import Functions
 from infra.measures import FIVE_MINUTES, Measures
 from infra.settings import Settings
@@ -65,7 +65,7 @@ def _wrong(measures: Measures, functions: Functions, workflow: Workflow) -> Row:
                 machine.metric_timed_out(label="timed out"),
                 machine.metric_aborted(label="aborted"),
                 summed(functions.all, "Errors"),
-                summed(functions.all, "Throttles"),
+                throttles(),
                 measures.most(telemetry.STALE_UPLOADS),
             ],
         ),

@@ -140,6 +140,12 @@ class Functions(Construct):
         return [*self.of_states, self.count_stale_uploads]
 
     @property
+    def of_files(self) -> list[lambda_.Function]:
+        """Those that move files and end them. An alarm adds up ten metrics at most (CloudWatch's limit)."""
+        movers = [self.process_file, self.process_file_large, self.move_segment, self.finish_file]
+        return [*movers, self.record_failure, self.commit_files, self.complete_job]
+
+    @property
     def of_states(self) -> list[lambda_.Function]:
         """Those the state machine invokes."""
         return [

@@ -1,7 +1,8 @@
 """What one child of TransferFiles does with its unit of work, in the order things happen.
 
 Knows the answers of ProcessFile: DONE, CONTINUE (again, with what is carried), LARGE (by the function with more memory)
-and SPLIT (a large file, by several functions at once). A child records its own failure, so one bad file never hides the others.
+and SPLIT (a large file, by several functions at once). A child records its own failure, so one bad file never hides
+the others.
 """
 
 from __future__ import annotations
