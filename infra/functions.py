@@ -212,6 +212,7 @@ class Functions(Construct):
             "SLUICEWAY_MAX_FILE_BYTES": str(settings.max_file_bytes),
             "SLUICEWAY_MAX_CONCURRENCY": str(settings.max_concurrency),
             "SLUICEWAY_ALLOWED_SOURCES": ",".join(settings.allowed_sources),
+            "SLUICEWAY_ONLY_HOSTS": ",".join(settings.only_hosts),
             "SLUICEWAY_DESTINATION_BUCKETS": ",".join(settings.destination_buckets),
             "SLUICEWAY_FILE_EVENTS": ",".join(settings.file_events),
             "SLUICEWAY_SECRET_PREFIX": settings.secret_prefix,

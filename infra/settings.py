@@ -59,6 +59,8 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # HOST or HOST:PORT, an IPv6 address in brackets.
 SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
+# HOST, or .DOMAIN for every host below it.
+HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 BUS = re.compile(r"[A-Za-z0-9._/-]{1,256}")
 # CloudFormation's rule for a stack's name, less room for the stage.
 STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
@@ -120,6 +122,9 @@ class Settings:
 
     allowed_sources: tuple[str, ...] = _setting(
         (), many(text(SOURCE, "HOST or HOST:PORT")), "hosts permitted although private or plain http"
+    )
+    only_hosts: tuple[str, ...] = _setting(
+        (), many(text(HOST, "HOST or .DOMAIN")), "where given, no other host is a source; .DOMAIN means all below it"
     )
     destination_buckets: tuple[str, ...] = _setting(
         (), _buckets, "buckets files may land in, besides the landing bucket"

@@ -15,7 +15,7 @@ GIB = 1024**3
 @dataclass(frozen=True, slots=True)
 class Config:
     """Bytes, seconds and counts as their names say. `part_bytes` None lets the planner choose. `allowed_sources`
-    are HOST or HOST:PORT, permitted although private or plain http."""
+    are HOST or HOST:PORT, permitted although private or plain http; `only_hosts`, unless empty, are the only others."""
 
     jobs_bucket: str
     jobs_table: str
@@ -28,6 +28,7 @@ class Config:
     max_file_bytes: int = 5 * GIB
     max_concurrency: int = 100
     allowed_sources: tuple[str, ...] = ()
+    only_hosts: tuple[str, ...] = ()
     destination_buckets: tuple[str, ...] = ()
     file_events: tuple[str, ...] = ("REJECTED", "FAILED")
     secret_prefix: str = "sluiceway/"
@@ -54,6 +55,7 @@ class Config:
             max_file_bytes=int(env.get("SLUICEWAY_MAX_FILE_BYTES", str(5 * GIB))),
             max_concurrency=int(env.get("SLUICEWAY_MAX_CONCURRENCY", "100")),
             allowed_sources=_list(env.get("SLUICEWAY_ALLOWED_SOURCES", "")),
+            only_hosts=_list(env.get("SLUICEWAY_ONLY_HOSTS", "")),
             destination_buckets=_list(env.get("SLUICEWAY_DESTINATION_BUCKETS", "")),
             file_events=_list(env.get("SLUICEWAY_FILE_EVENTS", "REJECTED,FAILED")),
             secret_prefix=env.get("SLUICEWAY_SECRET_PREFIX", "sluiceway/"),

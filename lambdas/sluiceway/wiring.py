@@ -64,7 +64,7 @@ class Services:
 
     @cached_property
     def source(self) -> Client:
-        return Client(UrlPolicy(self.config.allowed_sources))
+        return Client(UrlPolicy(self.config.allowed_sources, only_hosts=self.config.only_hosts))
 
 
 @cache

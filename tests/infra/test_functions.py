@@ -73,6 +73,7 @@ def test_settings_reach_the_environment_in_the_types_config_expects(synth: Calla
     assert told.max_file_bytes == 1000
     assert told.max_concurrency == 5
     assert told.allowed_sources == ("localhost:8080", "files.internal")
+    assert told.only_hosts == ("files.example", ".cdn.example")
     assert told.destination_buckets == ("acme-raw", "acme-cold")
     assert told.file_events == ("STORED",)
     assert told.secret_prefix == "vendor/"
@@ -258,6 +259,7 @@ SETTINGS: dict[str, Any] = {
     "max_file_bytes": "1000",
     "max_concurrency": "5",
     "allowed_sources": "localhost:8080,files.internal",
+    "only_hosts": "files.example,.cdn.example",
     "destination_buckets": "acme-raw,acme-cold",
     "manifest_buckets": "acme-lists",
     "secret_prefix": "vendor/",

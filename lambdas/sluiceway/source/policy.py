@@ -64,7 +64,7 @@ def resolve(host: str, port: int) -> list[str]:
 
 class UrlPolicy:
     """`allowed_sources` are HOST or HOST:PORT: permitted although private or plain http. `only_hosts`, when given, are
-    the only hosts permitted at all; `.example.com` stands for its subdomains."""
+    the only others permitted at all; `.example.com` stands for its subdomains."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class UrlPolicy:
         runtime_api: str | None = None,
     ) -> None:
         self._allowed = {entry.lower() for entry in allowed_sources}
-        self._only = tuple(host.lower() for host in only_hosts)
+        self._only = tuple(host.lower().strip("[]") for host in only_hosts)
         self._resolver = resolver
         # The function's own Runtime API: whoever reaches it can answer invocations in the function's name.
         self._runtime_api = runtime_api if runtime_api is not None else os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
@@ -102,7 +102,7 @@ class UrlPolicy:
         if "#" in url:
             raise PolicyError(f"{shown}: a fragment is not allowed, a server never sees it")
         origin = Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
-        if self._only and not any(host == name or (name[0] == "." and host.endswith(name)) for name in self._only):
+        if not self._is_permitted(origin):
             raise PolicyError(f"{shown}: host {host} is not in the list of permitted hosts")
         if origin.scheme == "http" and not self._is_allowed(origin.host, origin.port):
             raise PolicyError(f"{shown}: plain http is allowed only to hosts named in allowed_sources")
@@ -136,6 +136,11 @@ class UrlPolicy:
                 raise PolicyError(
                     f"host {host} leads to {each}, which is not a public address; name the host in allowed_sources"
                 )
+
+    def _is_permitted(self, origin: Origin) -> bool:
+        if not self._only or self._is_allowed(origin.host, origin.port):
+            return True
+        return any(origin.host == name or (name[0] == "." and origin.host.endswith(name)) for name in self._only)
 
     def _is_allowed(self, host: str, port: int) -> bool:
         return host in self._allowed or f"{host}:{port}" in self._allowed or f"[{host}]:{port}" in self._allowed

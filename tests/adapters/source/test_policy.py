@@ -155,6 +155,7 @@ def test_plain_http_is_for_hosts_allowed_by_name(entry: str, url: str, allowed: 
         ("https://files.example/", True),
         ("https://FILES.example/", True),
         ("https://a.cdn.example/", True),
+        ("http://inner.example/", True),
         ("https://cdn.example/", False),
         ("https://evilcdn.example/", False),
         ("https://files.example.evil.example/", False),
@@ -162,7 +163,7 @@ def test_plain_http_is_for_hosts_allowed_by_name(entry: str, url: str, allowed: 
     ],
 )
 def test_a_list_of_hosts_permits_no_other(url: str, permitted: bool) -> None:
-    policy = UrlPolicy(only_hosts=["files.example", ".cdn.example"])
+    policy = UrlPolicy(["inner.example"], only_hosts=["files.example", ".cdn.example"])
     if permitted:
         policy.check(url)
     else:
