@@ -6,6 +6,7 @@ may stand in logs, events, the table, the report and exception texts; nothing el
 
 from __future__ import annotations
 
+import functools
 import re
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ REDACTED = "redacted"
 _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\\]+""")
 
 
+@functools.lru_cache(maxsize=16)  # one file's URL is redacted several times in a row
 def redact_url(url: str) -> str:
     """`https://user:pw@host/path?sig=1#f` -> `https://host/path?redacted`. Never raises: a URL too odd to be
     parsed comes back as `redacted` alone."""
@@ -28,7 +30,9 @@ def redact_url(url: str) -> str:
     if not parts.scheme or not host:
         return REDACTED
     query = f"?{REDACTED}" if parts.query else ""
-    path = "".join(char if char.isprintable() else "?" for char in parts.path)
+    path = parts.path
+    if not path.isprintable():
+        path = "".join(char if char.isprintable() else "?" for char in path)
     return f"{parts.scheme}://{host}{port}{path}{query}"
 
 

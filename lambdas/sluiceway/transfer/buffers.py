@@ -16,6 +16,10 @@ from queue import SimpleQueue
 from types import TracebackType
 
 
+# Below this a map costs more to make and to end than the file's bytes cost to move.
+MAPPED_BYTES = 256 * 1024
+
+
 class Buffer:
     """A reusable block of memory; `view(size)` is its beginning as a writable memoryview."""
 
@@ -26,6 +30,9 @@ class Buffer:
     def view(self, size: int) -> memoryview:
         if len(self._view) < size:
             self.close()
+            if size < MAPPED_BYTES:
+                self._view = memoryview(bytearray(size))
+                return self._view
             self._map = mmap.mmap(-1, size)
             if hasattr(mmap, "MADV_HUGEPAGE"):
                 self._map.madvise(mmap.MADV_HUGEPAGE)
