@@ -15,7 +15,6 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from types import TracebackType
 
-
 # Below this a map costs more to make and to end than the file's bytes cost to move.
 MAPPED_BYTES = 256 * 1024
 
@@ -30,13 +29,11 @@ class Buffer:
     def view(self, size: int) -> memoryview:
         if len(self._view) < size:
             self.close()
-            if size < MAPPED_BYTES:
-                self._view = memoryview(bytearray(size))
-                return self._view
-            self._map = mmap.mmap(-1, size)
-            if hasattr(mmap, "MADV_HUGEPAGE"):
-                self._map.madvise(mmap.MADV_HUGEPAGE)
-            self._view = memoryview(self._map)
+            if size >= MAPPED_BYTES:
+                self._map = mmap.mmap(-1, size)
+                if hasattr(mmap, "MADV_HUGEPAGE"):
+                    self._map.madvise(mmap.MADV_HUGEPAGE)
+            self._view = memoryview(self._map if self._map is not None else bytearray(size))
         return self._view[:size]
 
     def close(self) -> None:
