@@ -18,6 +18,7 @@ from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError
 from sluiceway.failures import Failure
+from sluiceway.fairness import NotNow, Patience
 from sluiceway.gates import is_stopped, may_begin
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
@@ -86,7 +87,7 @@ def process_unit(
         abort_carried(services, tasks, {"files": {**carry["files"], **checkpoints}})
     if work.is_done or work.is_stopped:
         return Worked(ended, needs_memory=work.needs_memory)
-    idle = 0 if work.has_recorded or checkpoints != carry["files"] else carry["idle"] + 1
+    idle = 0 if work.has_recorded or work.is_postponed or checkpoints != carry["files"] else carry["idle"] + 1
     if idle >= MAX_IDLE:
         abort_carried(services, tasks, carry)
         raise NoProgressError(f"{idle} invocations in a row ended no file and moved no byte; give functions more time")
@@ -154,9 +155,11 @@ class _Work:
     carried: dict[str, Any]
     before: dict[str, FileResult]
     whole: str | None = None
+    patience: Patience = field(init=False)
     is_done: bool = True
     is_stopped: bool = False
     has_recorded: bool = False
+    is_postponed: bool = False
     needs_memory: bool = False
     _pending: list[Ended] = field(default_factory=list[Ended])
     _ended: list[Ended] = field(default_factory=list[Ended])
@@ -164,6 +167,10 @@ class _Work:
     _unexpected: list[Exception] = field(default_factory=list[Exception])
     _held_since: float = field(default_factory=time.monotonic)
     _may_begin: bool = True
+
+    def __post_init__(self) -> None:
+        limit = self.job.limits.get("max_concurrency_per_host")
+        self.patience = Patience(self.services, self.job.job_id, limit, self.time_left, self.job.patience or {})
 
     def run(self, tasks: list[FileTask]) -> tuple[list[Ended], dict[str, Any]]:
         threads = max(1, min(len(tasks), self.services.config.batch_threads))
@@ -181,7 +188,7 @@ class _Work:
         self._record()
         if self._unexpected:
             raise self._unexpected[0]
-        self.is_done = not self._checkpoints and not (waiting and self._may_begin)
+        self.is_done = not self._checkpoints and not ((waiting or self.is_postponed) and self._may_begin)
         return self._ended, self._checkpoints
 
     def _goes_on(self) -> bool:
@@ -207,6 +214,7 @@ class _Work:
         self._ended += [(task, result) for task, result in recorded if result.state in FILE_ENDS]
         self._pending, self._held_since = [], time.monotonic()
         job = self.services.jobs.find(self.job.job_id)
+        self.patience.tell(job)
         self._may_begin = job is not None and may_begin(self.services, job, self.job.execution)
         if is_stopped(job, self.job.execution):
             self.is_stopped = True
@@ -215,16 +223,17 @@ class _Work:
     def _land(self, task: FileTask, threads: int) -> Landed:
         began = time.monotonic()
         progress = Progress(self.services, self.job.job_id, task)
-        carried = self.carried.get(task.file_id)
+        checkpoint = self._checkpoint(task)
         try:
             before = self.before.get(task.file_id)
             stored = still_stored(self.services, task, before) if before else None
             if stored is not None:
                 return stored
-            checkpoint = Checkpoint.from_dict(carried) if carried else None
-            options = options_of(self.services, self.job, threads)
-            tools = tools_for(self.services, task, progress, self.time_left)
-            return land_or_pause(task, options, tools, checkpoint)
+            with self.patience.turn(task):
+                return self._move(task, threads, progress, checkpoint)
+        except NotNow:
+            self.is_postponed = True
+            return checkpoint
         except SluicewayError as error:
             config = self.services.config
             if isinstance(error, PlanError) and config.memory_bytes < config.large_memory_bytes:
@@ -235,3 +244,17 @@ class _Work:
             return FileResult.of_error(error, bytes=progress.bytes, seconds=time.monotonic() - began)
         finally:
             progress.remove()
+
+    def _checkpoint(self, task: FileTask) -> Checkpoint | None:
+        carried = self.carried.get(task.file_id)
+        try:
+            return Checkpoint.from_dict(carried) if carried else None
+        except ValueError:
+            # Written before a deployment that changed it: what was sent is given up, and the file begun anew.
+            abort_carried(self.services, [task], {"files": self.carried})
+            return None
+
+    def _move(self, task: FileTask, threads: int, progress: Progress, checkpoint: Checkpoint | None) -> Landed:
+        options = options_of(self.services, self.job, threads)
+        tools = tools_for(self.services, task, progress, self.time_left)
+        return land_or_pause(task, options, tools, checkpoint)

@@ -21,7 +21,9 @@ from sluiceway.source.policy import UrlPolicy
 
 if TYPE_CHECKING:
     from sluiceway.aws.segment_table import SegmentTable
+    from sluiceway.aws.slots import SlotTable
     from sluiceway.aws.tasks import TaskTokens
+    from sluiceway.exports.credentials import Credentials
 
 
 class Services:
@@ -37,6 +39,12 @@ class Services:
     @cached_property
     def files(self) -> FileTable:
         return FileTable(clients.dynamodb(), self.config.jobs_table)
+
+    @cached_property
+    def slots(self) -> SlotTable:
+        from sluiceway.aws.slots import SlotTable
+
+        return SlotTable(clients.dynamodb(), self.config.jobs_table)
 
     @cached_property
     def segments(self) -> SegmentTable:
@@ -55,6 +63,12 @@ class Services:
     @cached_property
     def secrets(self) -> Secrets:
         return Secrets(clients.secretsmanager(), self.config.secret_prefix)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        from sluiceway.exports.credentials import Credentials
+
+        return Credentials(self.secrets, self.source)
 
     @cached_property
     def tokens(self) -> TaskTokens:

@@ -24,6 +24,7 @@ from sluiceway import wiring
 from sluiceway.aws import clients
 from sluiceway.aws.file_table import FileTable
 from sluiceway.aws.table import JobTable
+from sluiceway.jobs.files import FileTask
 from sluiceway.wiring import Services
 from tests.conftest import AwsServer
 
@@ -130,6 +131,9 @@ class Deployment:
 
     def lines(self, job_id: str, name: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.read(f"jobs/{job_id}/{name}").splitlines()]
+
+    def tasks(self, job_id: str) -> list[FileTask]:
+        return [FileTask.from_line(line) for line in self.read(f"jobs/{job_id}/manifest.jsonl").splitlines()]
 
     def landed(self) -> dict[str, bytes]:
         listed = self.client("s3").list_objects_v2(Bucket=self.landing_bucket).get("Contents", [])

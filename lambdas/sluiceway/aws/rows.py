@@ -33,7 +33,8 @@ class JobRow:
     """A job as the table has it. Times are ISO 8601 in UTC. `files_total` and `bytes_total` are None until the
     manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
     bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
-    all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's."""
+    all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's.
+    `patience` tells until when (seconds since 1970) a host asked to be left alone."""
 
     job_id: str
     state: JobState
@@ -55,6 +56,7 @@ class JobRow:
     task_token: str | None = None
     error: Mapping[str, str] | None = None
     begun_at: str | None = None
+    patience: Mapping[str, float] | None = None
 
     @property
     def fields(self) -> dict[str, str]:

@@ -116,6 +116,17 @@ class JobTable:
         """Notes what an all-or-nothing job has come to, before anything is done about it."""
         return self._update(job, {"decision": decision})
 
+    def ask_patience(self, job_id: str, host: str, until: float) -> None:
+        """Lets every function of the job know until when (seconds since 1970) a host is to be left alone."""
+        self.client.update_item(
+            TableName=self.name,
+            Key=job_key(job_id),
+            UpdateExpression="SET patience.#host = :until",
+            ConditionExpression="attribute_exists(patience)",
+            ExpressionAttributeNames={"#host": host},
+            ExpressionAttributeValues=to_attributes({":until": until}),
+        )
+
     def request_cancel(self, job_id: str) -> None:
         """Asks the functions that work on the job to return at once. Raises KeyError for an unknown job."""
         try:
@@ -135,6 +146,7 @@ class JobTable:
             **facts,
             "begun_at": facts["begun_at"] or stamp,
             "state": JobState.REQUESTED,
+            "patience": {},
             "created_at": stamp,
             "updated_at": stamp,
             "expires_at": int(self.now()) + KEEP_SECONDS,

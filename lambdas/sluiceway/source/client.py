@@ -66,6 +66,8 @@ class Client:
         self.stall_seconds = stall_seconds
         self._timeout = urllib3.Timeout(connect=connect_timeout_seconds, read=read_timeout_seconds)
         self.budget = budget or RetryBudget()
+        # Host -> seconds since 1970: until when it asked to be left alone. For those who share the host with us.
+        self.asked_to_wait: dict[str, float] = {}
 
     @property
     def pool_waits(self) -> int:

@@ -8,10 +8,12 @@ body that is not the one begun is never continued.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import urllib3
 
@@ -27,7 +29,7 @@ from sluiceway.errors import (
 from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
-from sluiceway.source.retry import RETRYABLE_STATUSES
+from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, parse_retry_after
 from sluiceway.source.stall import Watch, stalls
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
@@ -238,7 +240,17 @@ class Download(io.RawIOBase):
                 continue
             if response.status not in RETRYABLE_STATUSES:
                 return response
-            self._count_failure(self._refused(response), response.headers.get("retry-after"))
+            retry_after = response.headers.get("retry-after")
+            self._note_patience(response.status, retry_after)
+            self._count_failure(self._refused(response), retry_after)
+
+    def _note_patience(self, status: int, retry_after: str | None) -> None:
+        """Keeps what a host that is overrun asked for, so that others of its files wait as well."""
+        seconds = parse_retry_after(retry_after)
+        if status in OVERRUN and seconds:
+            host = urlsplit(self._url).hostname or ""
+            until = time.time() + min(seconds, self._client.budget.retry_after_cap_seconds)
+            self._client.asked_to_wait[host] = max(until, self._client.asked_to_wait.get(host, 0.0))
 
     def _refused(self, response: urllib3.BaseHTTPResponse) -> SourceStatusError:
         response.close()

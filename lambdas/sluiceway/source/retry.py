@@ -16,6 +16,9 @@ from dataclasses import dataclass
 # proxies and CDNs (520 to 530) among them.
 RETRYABLE_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
 
+# Those of them by which a server says that there are too many of us.
+OVERRUN = frozenset({429, 503})
+
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:

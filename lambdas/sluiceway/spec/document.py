@@ -24,6 +24,8 @@ JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 MAX_TAGS = 10
 # Step Functions: a Distributed Map runs at most 10,000 children at once; an execution lasts at most a year.
 MAX_CONCURRENCY = 10_000
+# Each of them is a row that is tried for a free one.
+MAX_PER_HOST = 100
 MAX_DEADLINE_MINUTES = 365 * 24 * 60
 
 StorageClass = Literal[
@@ -99,6 +101,7 @@ class Limits(Strict):
 
     max_file_bytes: Annotated[int, Field(ge=1)] | None = None
     max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None
+    max_concurrency_per_host: Annotated[int, Field(ge=1, le=MAX_PER_HOST)] | None = None
     failed_files_percent: Annotated[float, Field(ge=0, le=100)] | None = None
     deadline_minutes: Annotated[float, Field(gt=0, le=MAX_DEADLINE_MINUTES)] = 720
 
