@@ -1,0 +1,84 @@
+"""`python -m bench`: builds what it needs, runs everything in turn, and writes bench/RESULTS.md.
+
+`--quick` takes under three minutes, prints its tables and writes no file. Runs are kept as they are made, so that
+`--continue` adds to a matrix that was interrupted and `--report` only writes the tables again.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench import build, imports, small
+from bench.figures import load
+from bench.paths import BUILT, GIB, MIB, RESULTS
+from bench.peers.catalogue import BOTO3, EIGHT, FLOOR, NODE_PEER, OBSTORE, SLUICEWAY, Peer, floor, peers
+from bench.report import render
+from bench.slice import Slice
+from bench.transfers import Matrix, measure
+
+SCHEMES = ("http", "https")
+QUICK = {SLUICEWAY, EIGHT, BOTO3, OBSTORE, NODE_PEER, FLOOR}
+SLICED = {SLUICEWAY, BOTO3, OBSTORE, NODE_PEER}
+
+
+def main() -> None:
+    options = _options()
+    results = BUILT / ("quick.jsonl" if options.quick else "results.jsonl")
+    absent = build.build()
+    for name, reason in absent.items():
+        print(f"absent: {name}: {reason}")
+    present = [peer for peer in [*peers(), floor()] if peer.needs not in absent]
+    if not (options.report or options.go_on):
+        results.unlink(missing_ok=True)
+    notes: list[str] = []
+    if not options.report:
+        absent |= _quick(results, present) if options.quick else _full(results, present, options, notes)
+    text = render(load(results), absent, notes)
+    print(text)
+    if not options.quick:
+        RESULTS.write_text(text)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="under 3 minutes: fewer peers, smaller files, 3 rounds")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the full matrix (default: 5)")
+    parser.add_argument("--suites", default="start,small,one,slice,two", help="which of start,small,one,slice,two")
+    parser.add_argument("--two-core-gib", type=int, default=4, help="largest file of the two-core tables")
+    parser.add_argument("--report", action="store_true", help="write the tables of the last runs again")
+    parser.add_argument("--continue", action="store_true", dest="go_on", help="add to the last runs")
+    return parser.parse_args()
+
+
+def _quick(results: Path, present: list[Peer]) -> dict[str, str]:
+    chosen = [peer for peer in present if peer.name in QUICK]
+    imports.measure(results, rounds=3)
+    small.measure(results, files=500, rounds=3, schemes=("http",))
+    return measure(Matrix("transfer", SCHEMES, (64 * MIB, 512 * MIB), "one", 3), chosen, results)
+
+
+def _full(results: Path, present: list[Peer], options: argparse.Namespace, notes: list[str]) -> dict[str, str]:
+    suites, rounds, absent = options.suites.split(","), options.rounds, dict[str, str]()
+    if "start" in suites:
+        imports.measure(results, rounds=2 * rounds)
+    if "small" in suites:
+        small.measure(results, files=1000, rounds=rounds)
+    sizes = (64 * MIB, 1 * GIB, 4 * GIB)
+    if "one" in suites:
+        absent |= measure(Matrix("transfer", SCHEMES, sizes, "one", rounds), present, results)
+    if "slice" in suites:
+        with Slice() as part:
+            if part.why_not:
+                notes.append(f"## A function of 512 MB\n\nNot measured: {part.why_not}")
+            else:
+                chosen = [peer for peer in present if peer.name in SLICED]
+                matrix = Matrix("slice", SCHEMES, (64 * MIB, 512 * MIB), "one", 3)
+                absent |= measure(matrix, chosen, results, enter=part.enter)
+    if "two" in suites:
+        largest = [size for size in sizes if size <= options.two_core_gib * GIB]
+        absent |= measure(Matrix("transfer", SCHEMES, largest, "two", rounds), present, results)
+    return absent
+
+
+main()

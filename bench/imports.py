@@ -1,0 +1,66 @@
+"""What the start of process_file costs: its modules, their CPU and their memory.
+
+`python -m bench.imports` prints the modules outside the standard library that are loaded once the function is ready
+for its first file. tests/bench keeps that list; growing it is a decision.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bench.figures import Record, save
+from bench.measure import run
+from bench.paths import ROOT
+from bench.peers.catalogue import ENV
+from bench.transfers import cores_of
+
+SUITE = "start"
+FUNCTION = "process_file"
+YARDSTICK = "urllib3, botocore s3, Logger, Metrics"
+FUNCTION_ENV = {
+    **ENV,
+    "PYTHONPATH": str(ROOT / "lambdas"),
+    "SLUICEWAY_JOBS_BUCKET": "jobs",
+    "SLUICEWAY_JOBS_TABLE": "jobs",
+    "SLUICEWAY_EVENT_BUS": "bus",
+    "SLUICEWAY_LANDING_BUCKET": "landing",
+    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+    "POWERTOOLS_SERVICE_NAME": "sluiceway",
+    "POWERTOOLS_METRICS_NAMESPACE": "Sluiceway",
+}
+# Everything the first file needs: its code, the S3 and DynamoDB clients, the HTTP client.
+READY = (
+    "import process_file.handler; from sluiceway.wiring import services; "
+    "s = services(); s.s3, s.jobs, s.files, s.source"
+)
+MEASURED = {
+    FUNCTION: READY,
+    YARDSTICK: (
+        "import urllib3, botocore.session; from aws_lambda_powertools import Logger, Metrics; "
+        "botocore.session.get_session().create_client('s3'); Logger(service='x'); Metrics(namespace='x', service='x')"
+    ),
+}
+
+
+def measure(results: Path, *, rounds: int) -> None:
+    """Appends a Record a run; its peak memory is that of a process that has imported and waits for its first event."""
+    client, _ = cores_of("one")
+    for turn in range(rounds):
+        for name, code in MEASURED.items():
+            done = run([sys.executable, "-c", code], cores=client, env=FUNCTION_ENV)
+            save(results, Record(SUITE, "", "one", 0, name, turn, done.cpu, done.wall, done.peak_mib))
+
+
+def loaded_modules() -> list[str]:
+    """Names of the loaded modules that are not Python's own, sorted."""
+    code = f"import sys\n{READY}\nprint('\\n'.join(sorted(sys.modules)))"
+    env = {**FUNCTION_ENV, "PATH": ""}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    own = {*sys.stdlib_module_names, "__main__", *sys.builtin_module_names}
+    return [name for name in done.stdout.split() if name.split(".")[0] not in own]
+
+
+if __name__ == "__main__":
+    print("\n".join(loaded_modules()))

@@ -1,0 +1,1 @@
+"""Who is measured: each peer's command, and why it is absent where it is."""
