@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 from sluiceway.jobs.units import Unit
@@ -22,3 +23,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         measure_file(task, result)
     config = services().config
     return next_step(event, worked, is_large=config.memory_bytes >= config.large_memory_bytes)
+
+
+# What is loaded by now stays: the collector begins its work after it (process_file/__init__.py).
+gc.freeze()
+gc.enable()
