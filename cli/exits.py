@@ -1,4 +1,4 @@
-"""What the exit code of a command means, for both of `run` and `copy`.
+"""What the exit code of a command means, the same for all of them.
 
 Knows how an outcome becomes a code. Refuses to know how the outcome came about.
 """
@@ -22,6 +22,8 @@ class Exit(IntEnum):
     """The job or the arguments are wrong; nothing was moved."""
     JOB = 3
     """The job itself failed."""
+    UNAVAILABLE = 4
+    """AWS could not be asked: no credentials, no such stack, no permission, no answer."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count."""
 

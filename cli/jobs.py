@@ -10,15 +10,19 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sluiceway.aws.file_table import FileTable
+from sluiceway.aws.job_list import recent_jobs
+from sluiceway.aws.rows import JobRow
 from sluiceway.aws.table import JobTable
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import JOB_ENDS, JobState
 
 # States in which Step Functions has finished with an execution (API reference, DescribeExecution).
 EXECUTION_ENDS = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
+COPY_BYTES = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job at one moment. `error` is {"type", "message"} or None; totals are None until the files are listed."""
+    """A job at one moment. `error` is {"type", "message"} or None; totals are None until the files are listed.
+    Times are ISO 8601 in UTC: when this run was created, and when it ended."""
 
     job_id: str
     state: JobState
@@ -42,6 +47,8 @@ class JobView:
     counts: Counts
     in_flight: tuple[InFlight, ...] = ()
     error: Mapping[str, str] | None = None
+    created_at: str = ""
+    ended_at: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -74,8 +81,14 @@ class JobsClient:
     def submit(self, document: Mapping[str, Any]) -> Submitted:
         """Starts `document`, whose `job_id` is set. The state carries a pointer to it, never the document."""
         job_id = document["job_id"]
-        name = f"{job_id[:40]}-{uuid.uuid4()}"
-        key = self.upload(f"{name}.json", json.dumps(document).encode())
+        name = _execution_name(job_id)
+        return self._start(job_id, name, self.upload(f"{name}.json", json.dumps(document).encode()))
+
+    def submit_again(self, job_id: str) -> Submitted:
+        """Starts another run of a job that has ended, from the document it had: only what is not stored moves."""
+        return self._start(job_id, _execution_name(job_id), self.outputs_prefix(job_id) + "job.json")
+
+    def _start(self, job_id: str, name: str, key: str) -> Submitted:
         pointer = {"job": {"bucket": self.jobs_bucket, "key": key}, "job_id": job_id}
         started = self.stepfunctions.start_execution(
             stateMachineArn=self.state_machine_arn, name=name, input=json.dumps(pointer)
@@ -89,7 +102,12 @@ class JobsClient:
         return key
 
     def cancel(self, submitted: Submitted) -> None:
-        """Stops the execution; complete_job then ends the job as CANCELLED."""
+        """Asks the functions under way to stop at their next check, and stops the execution, so that no other begins;
+        complete_job then ends the job as CANCELLED. Of a job that the execution does not own nothing is asked."""
+        table = JobTable(self.dynamodb, self.jobs_table)
+        row = table.find(submitted.job_id)
+        if row is not None and row.execution == submitted.execution and not row.ended:
+            table.request_cancel(submitted.job_id)
         self.stepfunctions.stop_execution(
             executionArn=submitted.execution, error="Cancelled", cause="cancelled from the command line"
         )
@@ -108,17 +126,25 @@ class JobsClient:
         row = JobTable(self.dynamodb, self.jobs_table).find(job_id)
         if row is None:
             return None
-        files = FileTable(self.dynamodb, self.jobs_table)
-        in_flight = (InFlight(file["key"], file["bytes"], file.get("size")) for file in files.progress(job_id))
+        progress = FileTable(self.dynamodb, self.jobs_table).progress(job_id)
+        return self._view(row, tuple(InFlight(file["key"], file["bytes"], file.get("size")) for file in progress))
+
+    def recent(self) -> Iterator[JobView]:
+        """All jobs, the newest first, without the files in flight."""
+        return (self._view(row, ()) for row in recent_jobs(self.dynamodb, self.jobs_table))
+
+    def _view(self, row: JobRow, in_flight: tuple[InFlight, ...]) -> JobView:
         return JobView(
-            job_id=job_id,
+            job_id=row.job_id,
             state=row.state,
             execution=row.execution,
             files_total=row.files_total,
             bytes_total=row.bytes_total,
-            counts=files.counts(job_id, row.run),
-            in_flight=tuple(in_flight),
+            counts=FileTable(self.dynamodb, self.jobs_table).counts(row.job_id, row.run),
+            in_flight=in_flight,
             error=row.error,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
         )
 
     def outputs_prefix(self, job_id: str) -> str:
@@ -132,3 +158,28 @@ class JobsClient:
             return
         for line in reply["Body"].iter_lines():
             yield json.loads(line)
+
+    def download(self, key: str, path: Path) -> bool:
+        """The object as a file, a piece at a time; False, and no file, when there is none."""
+        try:
+            reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=key)
+        except self.s3.exceptions.NoSuchKey:
+            return False
+        with path.open("wb") as file:
+            for piece in reply["Body"].iter_chunks(COPY_BYTES):
+                file.write(piece)
+        return True
+
+    def read_summary(self, job_id: str) -> dict[str, Any] | None:
+        """summary.json; None when the job left none."""
+        try:
+            reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=self.outputs_prefix(job_id) + "summary.json")
+        except self.s3.exceptions.NoSuchKey:
+            return None
+        summary: dict[str, Any] = json.loads(reply["Body"].read())
+        return summary
+
+
+def _execution_name(job_id: str) -> str:
+    """At most 80 characters (API reference of Step Functions, StartExecution)."""
+    return f"{job_id[:40]}-{uuid.uuid4()}"

@@ -53,15 +53,16 @@ class Loaded:
         return {**self.document, "source": source}
 
 
-def load(text: str, *, now: datetime | None = None) -> Loaded:
-    """`text` is the path of a job or a manifest, or the address of a manifest. Raises InvalidJobError naming each
-    wrong field, DuplicateTargetError naming both URLs."""
+def load(text: str, *, job_id: str | None = None, now: datetime | None = None) -> Loaded:
+    """`text` is the path of a job or a manifest, or the address of a manifest; `job_id` replaces the job's own. Raises
+    InvalidJobError naming each wrong field, DuplicateTargetError naming both URLs."""
+    own = {} if job_id is None else {"job_id": job_id}
     if "://" in text:
-        return _checked({"source": {"type": "manifest", "location": text}}, _job_id(text, now), Path())
+        return _checked({"source": {"type": "manifest", "location": text}, **own}, _job_id(text, now), Path())
     path = Path(text)
     if not path.is_file():
         raise InvalidJobError([FieldError("JOB", repr(text), "a file that exists")])
-    return _checked(_document(path), _job_id(path.stem, now), path.parent)
+    return _checked({**_document(path), **own}, _job_id(path.stem, now), path.parent)
 
 
 def _checked(document: Mapping[str, Any], default_job_id: str, folder: Path) -> Loaded:

@@ -1,4 +1,4 @@
-"""The command `sluiceway`: its subcommands, their options and their help.
+"""The command `sluiceway`: `run` and `copy`, which need no stack, and those of stack_commands.py, which do.
 
 Knows how arguments are spelt. Refuses to know how anything is done: each command's work is in its own file, which
 is imported only when that command runs, so that `copy` never pays for what `run` needs.
@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from cli.arguments import host_port, whole_number
+from cli import stack_commands
+from cli.arguments import whole_number
 from cli.exits import Exit
+from cli.options import AllowSource, AsJson, Assignments, Landed
 
 app = typer.Typer(
     name="sluiceway",
@@ -23,21 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-AllowSource = Annotated[
-    list[str],
-    typer.Option(
-        "--allow-source",
-        metavar="HOST[:PORT]",
-        parser=host_port,
-        help="Permit this host although it is private or plain http; repeatable. Otherwise only https to public "
-        "addresses is spoken to.",
-    ),
-]
-
-
 IfExists = Literal["overwrite", "never", "skip-unchanged"]
 PartChecksum = Literal["crc64nvme", "crc32", "none"]
-AsJson = Annotated[bool, typer.Option("--json", help="The last line of stdout is one JSON object; nothing else is.")]
 
 
 @app.callback()
@@ -50,14 +39,9 @@ def run(
     job: Annotated[
         str, typer.Argument(metavar="JOB", help="A job (JSON or YAML), or a list of files in any manifest format.")
     ],
-    landed: Annotated[
-        Path, typer.Option(metavar="DIR", help="Where objects land as plain files: DIR/<bucket>/<key>.")
-    ] = Path("landed"),
+    landed: Landed = Path("landed"),
     allow_source: AllowSource = [],  # noqa: B006  (Typer copies it)
-    settings: Annotated[
-        list[str],
-        typer.Option("--set", metavar="NAME=VALUE", help="Any setting of infra/settings.py, for this run; repeatable."),
-    ] = [],  # noqa: B006
+    settings: Assignments = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Run a job on this machine, through the same state machine that runs on AWS. No account is needed.
@@ -145,6 +129,10 @@ def copy(
         ca_bundle=ca_bundle,
     )
     raise typer.Exit(command.copy(request, as_json=as_json))
+
+
+# After the commands above: the help lists them in this order.
+app.add_typer(stack_commands.app)
 
 
 def main() -> None:

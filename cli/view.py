@@ -140,3 +140,19 @@ def print_outcome(
             soft_wrap=True,
         )
     console.print(f"outputs: {outcome['outputs']}", highlight=False, markup=False, soft_wrap=True)
+
+
+def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
+    """A line a job, on stdout, as `list --json` has them."""
+    table = Table("job", "status", "files", "bytes", "started", "seconds", box=None, header_style="bold")
+    for job in jobs:
+        total = "?" if job["files_total"] is None else job["files_total"]
+        files = f"{sum(job['files'].values())}/{total}"
+        started = job["created_at"][:19].replace("T", " ")
+        table.add_row(
+            Text(job["job_id"], no_wrap=True, overflow="fold"), job["status"], files, decimal(job["bytes"]), started,
+            f"{job['seconds']:.0f}",
+        )  # fmt: skip
+    console = Console()
+    # A list that goes into a pipe is not cut to the width of a terminal that is not there.
+    console.print(table, width=None if console.is_terminal else 200, highlight=False)

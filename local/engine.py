@@ -55,10 +55,10 @@ class Engine:
 
     `landed` is the folder of the objects, `landed/<bucket>/<key>`. `settings` are names of infra/settings.py with
     their values as text. `secrets` is a JSON file `{name: value}`. `wait_scale` shortens the state machine's Wait
-    states. `template` and `code` replace the synthesised app and lambdas/. `on_call` is told every request.
+    states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/. `on_call` is told every request.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
-    EngineBusyError.
+    EngineBusyError, OSError for a port that is taken.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class Engine:
         secrets: Path | None = None,
         wait_scale: float = 1.0,
         max_processes: int | None = None,
+        port: int = 0,
         template: Mapping[str, Any] | None = None,
         code: Path | None = None,
         on_call: OnCall | None = None,
@@ -84,6 +85,7 @@ class Engine:
         self._secrets = secrets
         self._wait_scale = wait_scale
         self._max_processes = max_processes
+        self._port = port
         self._template = template
         self._on_call = on_call
         self._code = code or synth.ROOT / "lambdas"
@@ -138,7 +140,7 @@ class Engine:
         s3 = S3(self.store)
         self._stack.callback(s3.close)
         front = Front(s3, _not_yet, lambda: server.port, self._on_call)
-        server = Server(front, name="aws")
+        server = Server(front, self._port, name="aws")
         self._stack.callback(server.close)
         self.endpoint_url = server.url
         self._set_environment({**_ENVIRONMENT, "MOTO_PORT": str(server.port)})

@@ -37,10 +37,13 @@ def test_job_spec_names_every_field(model: type[BaseModel], prefix: str) -> None
     assert [name for name in sorted(names) if f"`{prefix}{name}`" not in text and f'"{name}"' not in text] == []
 
 
-@pytest.mark.parametrize("command", ["run", "copy"])
+@pytest.mark.parametrize(
+    "command", ["run", "copy", "submit", "rerun", "watch", "report", "cancel", "list", "engine start"]
+)
 def test_readme_names_every_option(command: str) -> None:
     text = (ROOT / "README.md").read_text()
-    shown = CliRunner().invoke(app, [command, "--help"]).stdout
+    assert f"`{command} " in text or f"sluiceway {command} " in text or f"`{command}`" in text
+    shown = CliRunner().invoke(app, [*command.split(), "--help"]).stdout
     options = set(re.findall(r"--[a-z0-9-]+", shown.partition("Options:")[2])) - {"--help"}
     assert [option for option in sorted(options) if option not in text] == []
 

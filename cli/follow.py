@@ -1,0 +1,55 @@
+"""A job followed to its end and told of: what `run`, `submit` and `watch` have in common.
+
+Knows the order of looking and telling. Refuses to know where the job runs and how a view is drawn.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cli.jobs import JobsClient, JobView, Submitted
+from cli.view import JobProgress, print_outcome
+from cli.watch import LOOK_SECONDS, JobLostError, Watch
+from sluiceway.jobs.counts import Counts
+from sluiceway.jobs.states import FileState, JobState
+
+LANDED = (FileState.STORED.value, FileState.SKIPPED.value)
+
+
+def show_until_end(
+    submitted: Submitted, jobs: JobsClient, progress: JobProgress, *, look_seconds: float = LOOK_SECONDS
+) -> JobView:
+    """The job's last view. One that is lost to its execution is FAILED with the error JobLostError."""
+    view = JobView(submitted.job_id, JobState.FAILED, submitted.execution, None, None, Counts())
+    try:
+        for view in Watch(jobs, look_seconds).follow(submitted):
+            progress.show(view)
+    except JobLostError as error:
+        return replace(view, state=JobState.FAILED, error={"type": "JobLostError", "message": str(error)})
+    return view
+
+
+def outcome(view: JobView, seconds: float, outputs: str) -> dict[str, Any]:
+    """The object that `--json` prints. `cancelled` and `error` are there when there are any."""
+    files = {state: count for state, count in view.counts.files.items() if count or state != "cancelled"}
+    return {
+        "job_id": view.job_id,
+        "status": view.state.value,
+        "files": files,
+        "bytes": view.counts.bytes,
+        "seconds": round(seconds, 3),
+        "outputs": outputs,
+        **({"error": dict(view.error)} if view.error else {}),
+    }
+
+
+def tell(told: Mapping[str, Any], jobs: JobsClient, *, as_json: bool) -> None:
+    """The outcome on stdout: one line of JSON, or the table with the files that did not land."""
+    if as_json:
+        print(json.dumps(told), flush=True)
+        return
+    problems = (line for line in jobs.read_report(told["job_id"]) if line["status"] not in LANDED)
+    print_outcome(told, problems, told.get("error"))

@@ -1,0 +1,27 @@
+"""Options that several commands have, so that they are spelt and explained the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.arguments import host_port
+
+AllowSource = Annotated[
+    list[str],
+    typer.Option(
+        "--allow-source",
+        metavar="HOST[:PORT]",
+        parser=host_port,
+        help="Permit this host although it is private or plain http; repeatable. Otherwise only https to public "
+        "addresses is spoken to.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="The last line of stdout is one JSON object; nothing else is.")]
+Landed = Annotated[Path, typer.Option(metavar="DIR", help="Where objects land as plain files: DIR/<bucket>/<key>.")]
+Assignments = Annotated[
+    list[str],
+    typer.Option("--set", metavar="NAME=VALUE", help="Any setting of infra/settings.py, for this run; repeatable."),
+]

@@ -1,0 +1,31 @@
+"""Says why nothing was started, every mistake on a line of its own.
+
+Knows the errors of jobs and settings. Refuses to know which command was given.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from cli.exits import Exit
+from sluiceway.errors import InvalidJobError, JobError
+
+
+def refuse(job: str, error: JobError | ValueError, *, as_json: bool) -> Exit:
+    """`job` names what a JobError is about; any other ValueError is about the settings given with --set."""
+    if isinstance(error, InvalidJobError):
+        lines = [str(mistake) for mistake in error.mistakes]
+    else:
+        lines = str(error).splitlines()
+    about = job if isinstance(error, JobError) else "--set"
+    print(
+        f"Error: {about} is not valid; nothing was started.",
+        *(f"  {line}" for line in lines),
+        sep="\n",
+        file=sys.stderr,
+    )
+    if as_json:
+        kind = error.type if isinstance(error, JobError) else "InvalidSettingError"
+        print(json.dumps({"job_id": None, "status": "INVALID", "error": {"type": kind, "message": "; ".join(lines)}}))
+    return Exit.INVALID

@@ -1,0 +1,207 @@
+"""The subcommands that speak to a deployed stack or a running engine: their options and their help.
+
+Knows how arguments are spelt. Refuses to know how anything is done: remote.py and engine.py are imported only when
+their command runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.arguments import whole_number
+from cli.options import AllowSource, AsJson, Assignments, Landed
+from sluiceway.jobs.states import JobState
+
+if TYPE_CHECKING:
+    from cli.stack import StackName
+
+app = typer.Typer()
+engine = typer.Typer(help="The embedded engine: an AWS on this machine with the stack deployed in it.")
+app.add_typer(engine, name="engine")
+
+JobId = Annotated[str, typer.Argument(metavar="JOB_ID")]
+Stack = Annotated[
+    str,
+    typer.Option(metavar="NAME", envvar="SLUICEWAY_STACK", help="The stack, as deployed: sluiceway, or with stage."),
+]
+Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A profile of ~/.aws/config, as for the AWS CLI.")]
+Region = Annotated[str | None, typer.Option(metavar="REGION", help="Instead of the environment's and the profile's.")]
+Endpoint = Annotated[
+    str | None,
+    typer.Option("--endpoint-url", metavar="URL", help="A running engine: what `sluiceway engine start` prints."),
+]
+Follow = Annotated[bool, typer.Option("--watch", help="Follow the job to its end, as `watch` does.")]
+
+
+@app.command()
+def submit(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="As for `run`: a job, or a list of files.")],
+    stack: Stack = "sluiceway",
+    job_id: Annotated[str | None, typer.Option(metavar="ID", help="Instead of the job's own id.")] = None,
+    follow: Follow = False,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a job in a deployed stack. Prints its id; the link to the console goes to stderr.
+
+    \b
+    Examples:
+      sluiceway submit job.yaml --stack sluiceway-test --profile work
+      sluiceway submit urls.txt --watch
+      sluiceway submit s3://JOBS_BUCKET/jobs/JOB_ID/failed.jsonl    what failed, as a job of its own
+
+    \b
+    Exit codes: 0 started (with --watch: as for `run`); 2 the job is invalid, nothing was started; 4 AWS cannot be
+    asked.
+    """
+    from cli import remote
+
+    name = _name(stack, profile, region, endpoint_url)
+    raise typer.Exit(remote.submit(job, name, job_id=job_id, follow=follow, as_json=as_json))
+
+
+@app.command()
+def rerun(
+    job_id: JobId,
+    stack: Stack = "sluiceway",
+    follow: Follow = False,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start a job that has ended again, from the document it had. Only what is not stored yet moves.
+
+    Exit codes: as for `submit`; 2 also when there is no such job or it has not ended.
+    """
+    from cli import remote
+
+    name = _name(stack, profile, region, endpoint_url)
+    raise typer.Exit(remote.rerun(job_id, name, follow=follow, as_json=as_json))
+
+
+@app.command()
+def watch(
+    job_id: JobId,
+    stack: Stack = "sluiceway",
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Follow a job to its end, as `run` shows it. Ctrl-C stops watching; the job goes on.
+
+    Exit codes: as for `run`; 2 there is no such job; 4 AWS cannot be asked.
+    """
+    from cli import remote
+
+    raise typer.Exit(remote.watch(job_id, _name(stack, profile, region, endpoint_url), as_json=as_json))
+
+
+@app.command()
+def report(
+    job_id: JobId,
+    stack: Stack = "sluiceway",
+    download: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Also fetch report.jsonl, failed.jsonl, SHA256SUMS and summary.json there."),
+    ] = None,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show how a job ended, or how it stands, with the files that did not land.
+
+    Exit codes: as for `run`, 0 while the job runs; 2 there is no such job; 4 AWS cannot be asked.
+    """
+    from cli import remote
+
+    name = _name(stack, profile, region, endpoint_url)
+    raise typer.Exit(remote.report(job_id, name, download=download, as_json=as_json))
+
+
+@app.command()
+def cancel(
+    job_id: JobId,
+    stack: Stack = "sluiceway",
+    wait: Annotated[bool, typer.Option("--wait", help="Until the job has ended.")] = False,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a job: no further file begins, files under way stop, what they uploaded is aborted. What is stored stays.
+
+    Exit codes: 0 cancelled, or on its way; 2 there is no such job or it had ended otherwise; 4 AWS cannot be asked.
+    """
+    from cli import remote
+
+    name = _name(stack, profile, region, endpoint_url)
+    raise typer.Exit(remote.cancel(job_id, name, wait=wait, as_json=as_json))
+
+
+@app.command("list")
+def list_jobs(
+    stack: Stack = "sluiceway",
+    limit: Annotated[int, typer.Option(metavar="N", parser=whole_number(1), help="At most so many.")] = 20,
+    state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
+    profile: Profile = None,
+    region: Region = None,
+    endpoint_url: Endpoint = None,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+) -> None:
+    """List jobs, the newest first.
+
+    Exit codes: 0; 4 AWS cannot be asked.
+    """
+    from cli import remote
+
+    name = _name(stack, profile, region, endpoint_url)
+    raise typer.Exit(remote.list_jobs(name, limit=limit, state=state, as_json=as_json))
+
+
+@engine.callback()
+def of_engine() -> None:
+    """The embedded engine: an AWS on this machine with the stack deployed in it."""
+
+
+@engine.command()
+def start(
+    landed: Landed = Path("landed"),
+    port: Annotated[
+        int, typer.Option(metavar="PORT", parser=whole_number(0, 65535), help="On loopback; 0 takes a free one.")
+    ] = 0,
+    secrets: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Secrets as JSON: {name: value}."),
+    ] = None,
+    allow_source: AllowSource = [],  # noqa: B006  (Typer copies it)
+    settings: Assignments = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Run the engine until Ctrl-C, for `submit`, `watch` and the others, and for any AWS SDK.
+
+    \b
+    Examples:
+      sluiceway engine start --port 4700
+      sluiceway submit urls.txt --watch --endpoint-url http://127.0.0.1:4700
+
+    \b
+    Objects stay in DIR; jobs that run when it ends are cancelled, and the list of jobs goes with it.
+    Exit codes: 0 ended by Ctrl-C; 2 the arguments are invalid.
+    """
+    from cli import engine as command
+
+    raise typer.Exit(command.start(landed, port, secrets, allow_source, settings, as_json=as_json))
+
+
+def _name(stack: str, profile: str | None, region: str | None, endpoint_url: str | None) -> StackName:
+    from cli.stack import StackName
+
+    return StackName(stack, profile, region, endpoint_url)
