@@ -61,7 +61,9 @@ def loaded_modules() -> list[str]:
     env = {**FUNCTION_ENV, "PATH": ""}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     own = {*sys.stdlib_module_names, "__main__", *sys.builtin_module_names}
-    return [name for name in done.stdout.split() if name.split(".")[0] not in own]
+    names = (name for name in done.stdout.split() if name.split(".")[0] not in own)
+    # How this checkout was installed is not the function's.
+    return [name for name in names if not name.startswith(("__editable__", "_distutils", "sitecustomize"))]
 
 
 if __name__ == "__main__":
