@@ -18,7 +18,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 # Test processes at once: two cores are the least anyone builds on.
 WORKERS ?= 2
 
-.PHONY: help venv demo test check format lint types synth deploy destroy lock clean
+.PHONY: help venv demo test check format lint types synth bench bench-quick deploy destroy lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -65,6 +65,12 @@ destroy: $(STAMP) ## delete the stack; the buckets and what lies in them stay
 
 lock: $(STAMP) ## write lambdas/requirements.lock anew from lambdas/requirements.txt
 	@$(BIN)/python -m infra.lock
+
+bench: $(STAMP) ## Sluiceway and its peers in turn: about two hours, writes bench/RESULTS.md
+	@$(BIN)/python -m bench
+
+bench-quick: $(STAMP) ## the same with fewer peers and smaller files: under 3 minutes once it is built
+	@$(BIN)/python -m bench --quick
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) cdk.out landed landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info
