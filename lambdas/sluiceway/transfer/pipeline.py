@@ -53,7 +53,8 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """Seconds a transfer spent waiting for the source, waiting for a free buffer (the sink), and hashing."""
+    """Seconds a transfer spent waiting for the source, waiting for the sink (for a free buffer, and for the object to
+    become visible), and hashing."""
 
     source: float
     sink: float
@@ -97,7 +98,7 @@ class Transfer:
         self._part_checksums: dict[int, tuple[int, int]] = {}
         self._count = self._begin.offset
         self._mark = self._begin
-        self._source_seconds = self._hash_seconds = 0.0
+        self._source_seconds = self._hash_seconds = self._commit_seconds = 0.0
 
     def run(self) -> Outcome | Paused:
         self._expectation.check_announced(self._source.length)
@@ -148,14 +149,21 @@ class Transfer:
     def _put_whole(self, body: memoryview) -> Outcome:
         digests, agreed = self._verify()
         checksum = self._encode(self._checksum.of(body, 0)) if self._checksum else None
-        etag = self._sink.put_whole(body, checksum, digests)
+        etag = self._commit(lambda: self._sink.put_whole(body, checksum, digests))
         return Outcome(self._count, digests, etag, 1, agreed, self._waits())
 
     def _complete(self, parts: int) -> Outcome:
         digests, agreed = self._verify()
         self._uploads.drain()
-        etag = self._sink.complete(self._count, self._encode(self._whole_checksum()))
+        etag = self._commit(lambda: self._sink.complete(self._count, self._encode(self._whole_checksum())))
         return Outcome(self._count, digests, etag, parts, agreed, self._waits())
+
+    def _commit(self, send: Callable[[], str]) -> str:
+        """Makes the object visible; returns its ETag. However long that takes is waiting for the sink."""
+        began = time.perf_counter()
+        etag = send()
+        self._commit_seconds = time.perf_counter() - began
+        return etag
 
     def _pause(self, number: int, buffer: Buffer, filled: int) -> Paused:
         """Ends at a part's boundary: what is read of part `number` becomes a part of its own where S3 takes one so
@@ -212,4 +220,5 @@ class Transfer:
         return self._checksum.encode(value) if self._checksum else None
 
     def _waits(self) -> Waits:
-        return Waits(self._source_seconds, self._uploads.wait_seconds, self._hash_seconds)
+        sink_seconds = self._uploads.wait_seconds + self._commit_seconds
+        return Waits(self._source_seconds, sink_seconds, self._hash_seconds)

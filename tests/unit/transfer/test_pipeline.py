@@ -19,6 +19,7 @@ from sluiceway.errors import (
     SourceTruncatedError,
     TooLargeError,
 )
+from sluiceway.transfer import pipeline
 from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.pipeline import Outcome, Transfer
 from sluiceway.transfer.plan import Limits, Plan, plan_parts
@@ -260,6 +261,35 @@ def test_no_thread_outlives_a_transfer_that_ended_or_broke() -> None:
     assert threading.active_count() == before
 
 
-def test_the_waits_add_up_to_no_more_than_the_transfer_took() -> None:
-    waits = move(MemorySource(bytes(900)), MemorySink(None)).waits
-    assert waits.source > 0 and waits.hash > 0 and waits.sink >= 0
+class Clock:
+    """A clock that only those move who take time."""
+
+    now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.mark.parametrize(("size", "source"), [(9, 3), (10, 4), (25, 10)])
+def test_each_wait_is_counted_where_it_belongs(size: int, source: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(pipeline, "time", clock)
+
+    class SlowSource(MemorySource):
+        def readinto(self, view: memoryview, /) -> int:
+            clock.now += 1
+            return super().readinto(view)
+
+    class SlowSink(MemorySink):
+        def put_whole(self, body: memoryview, checksum: str | None, digests: Mapping[str, str] | None = None) -> str:
+            clock.now += 1000
+            return super().put_whole(body, checksum, digests)
+
+        def complete(self, size: int, checksum: str | None) -> str:
+            clock.now += 1000
+            return super().complete(size, checksum)
+
+    waits = move(SlowSource(bytes(size), step=3), SlowSink(None)).waits
+    assert waits.source == source
+    assert waits.hash == 0
+    assert 1000 <= waits.sink < 1010
