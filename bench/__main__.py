@@ -7,11 +7,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 from pathlib import Path
 
 from bench import build, imports, small
 from bench.figures import load
-from bench.paths import BUILT, GIB, MIB, RESULTS
+from bench.paths import BUILT, MIB, RESULTS
 from bench.peers.catalogue import BOTO3, EIGHT, FLOOR, NODE_PEER, OBSTORE, SLUICEWAY, Peer, floor, peers
 from bench.report import render
 from bench.slice import Slice
@@ -23,6 +25,8 @@ SLICED = {SLUICEWAY, BOTO3, OBSTORE, NODE_PEER}
 
 
 def main() -> None:
+    # As Ctrl-C: nginx and the control groups go with whoever asked for them.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _options()
     results = BUILT / ("quick.jsonl" if options.quick else "results.jsonl")
     absent = build.build()
@@ -45,7 +49,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="under 3 minutes: fewer peers, smaller files, 3 rounds")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the full matrix (default: 5)")
     parser.add_argument("--suites", default="start,small,one,slice,two", help="which of start,small,one,slice,two")
-    parser.add_argument("--two-core-gib", type=int, default=4, help="largest file of the two-core tables")
+    parser.add_argument("--sizes", default="64,1024,4096", help="MiB of the files (default: 64,1024,4096)")
+    parser.add_argument("--peers", default="", help="only those whose name contains one of these words, by comma")
     parser.add_argument("--report", action="store_true", help="write the tables of the last runs again")
     parser.add_argument("--continue", action="store_true", dest="go_on", help="add to the last runs")
     return parser.parse_args()
@@ -64,7 +69,8 @@ def _full(results: Path, present: list[Peer], options: argparse.Namespace, notes
         imports.measure(results, rounds=2 * rounds)
     if "small" in suites:
         small.measure(results, files=1000, rounds=rounds)
-    sizes = (64 * MIB, 1 * GIB, 4 * GIB)
+    sizes = [int(size) * MIB for size in options.sizes.split(",")]
+    present = [peer for peer in present if any(word in peer.name for word in options.peers.split(","))]
     if "one" in suites:
         absent |= measure(Matrix("transfer", SCHEMES, sizes, "one", rounds), present, results)
     if "slice" in suites:
@@ -76,8 +82,7 @@ def _full(results: Path, present: list[Peer], options: argparse.Namespace, notes
                 matrix = Matrix("slice", SCHEMES, (64 * MIB, 512 * MIB), "one", 3)
                 absent |= measure(matrix, chosen, results, enter=part.enter)
     if "two" in suites:
-        largest = [size for size in sizes if size <= options.two_core_gib * GIB]
-        absent |= measure(Matrix("transfer", SCHEMES, largest, "two", rounds), present, results)
+        absent |= measure(Matrix("transfer", SCHEMES, sizes, "two", rounds), present, results)
     return absent
 
 
