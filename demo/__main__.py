@@ -36,8 +36,7 @@ def job(api: ExportApi) -> dict[str, Any]:
             "poll": {
                 "url": f"http://{api.host}/exports/{{{{ id }}}}",
                 "status": "status",
-                "completed": ["DONE"],
-                "failed": ["ERROR"],
+                "status_mapping": {"running": ["QUEUED", "RUNNING"], "completed": ["DONE"], "failed": ["ERROR"]},
                 "interval_seconds": 1,
             },
             "files": {

@@ -10,11 +10,12 @@ import io
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sluiceway.announcing import announce_job, answer_token
+from sluiceway.announcing import SUCCESSES, announce_job, answer_token
 from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.failures import Ending, Failure
@@ -23,9 +24,10 @@ from sluiceway.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, S
 from sluiceway.jobs.counts import Counts, verdict
 from sluiceway.jobs.files import SHARDS, FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
-from sluiceway.jobs.states import FileState
+from sluiceway.jobs.states import FileState, JobState
 from sluiceway.jobs.units import read_tasks
 from sluiceway.leftovers import Leftovers
+from sluiceway.refreshing import send_back
 from sluiceway.sink.storage import ObjectWriter, download_stream
 from sluiceway.wiring import Services
 
@@ -47,6 +49,9 @@ def complete_job(services: Services, event: Mapping[str, Any]) -> dict[str, Any]
     job = services.jobs.find(job_id) if job_id else None
     if job is None or job.execution != ending.execution:
         return {"job_id": job_id, "status": "FAILED", "files": Counts().files}
+    back = send_back(services, job) if ending.failure is None and not ending.cancelled else None
+    if back is not None:
+        return {"job_id": job.job_id, "execution": job.execution, "status": back.state.value, "files": {}}
     if job.ended:
         counts = services.files.counts(job.job_id, job.run)
     else:
@@ -66,10 +71,23 @@ def _end(services: Services, job: JobRow, ending: Ending) -> tuple[JobRow, Count
     failure = failure if failure is not DEADLINE or counts.cancelled else None
     state = verdict(counts, job.files_total or 0, job.tolerated_percent, cancelled=cancelled, error=failure is not None)
     facts = {"error": failure.to_dict()} if failure else {}
+    cleanup = _close_export(services, job, landed=state is JobState.COMPLETED, kept=state in SUCCESSES)
     ended_at = iso(time.time())
     shown = {**_summary(job, counts, ended_at), "status": state.value, "error": facts.get("error")}
+    if cleanup is not None:
+        shown["cleanup"] = cleanup
     put_json(services, key_of(job.job_id, SUMMARY), shown)
     return services.jobs.change_state(job, state, **facts), counts
+
+
+def _close_export(services: Services, job: JobRow, *, landed: bool, kept: bool) -> str | None:
+    """Tells the export API of the end. One whose files have landed in part keeps its export: what is missing can be
+    had again. Answers with what went wrong in doing so."""
+    if kept and not landed:
+        return None
+    from sluiceway.exports import sources
+
+    return sources.close(services, job, landed=landed)
 
 
 def _end_of_the_rest(
@@ -115,12 +133,21 @@ def _all_ends(services: Services, job: JobRow, unfinished: FileResult) -> Iterat
         results = services.files.results(job.job_id, job.run, tasks)
         missing = [task for task in tasks if task.file_id not in results]
         if missing:
-            services.files.end(job.job_id, job.run, [(task, unfinished) for task in missing])
+            waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
+            ends = [(task, _end_of(waiting.get(task.file_id), unfinished)) for task in missing]
+            services.files.end(job.job_id, job.run, ends)
             for task in missing:
                 leftovers.abort(task)
             # A function that outlived its execution may have been faster: what the table says is the end.
             results |= services.files.results(job.job_id, job.run, missing)
         yield from ((task, results[task.file_id]) for task in tasks)
+
+
+def _end_of(waiting: FileResult | None, unfinished: FileResult) -> FileResult:
+    """A file that still waits for a link failed for the reason its last one gave."""
+    if waiting is None or unfinished.state is not FileState.FAILED:
+        return unfinished
+    return replace(waiting, state=FileState.FAILED, checkpoint=None)
 
 
 def _manifest(services: Services, job: JobRow) -> Iterator[FileTask]:

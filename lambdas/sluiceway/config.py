@@ -38,6 +38,7 @@ class Config:
     batch_threads: int = 8
     split_bytes: int = 2 * GIB
     large_memory_bytes: int = 5 * GIB
+    callback_url: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -64,6 +65,7 @@ class Config:
             batch_bytes=int(env.get("SLUICEWAY_BATCH_BYTES", str(64 * 1024**2))),
             batch_threads=int(env.get("SLUICEWAY_BATCH_THREADS", "8")),
             split_bytes=int(env.get("SLUICEWAY_SPLIT_BYTES", str(2 * GIB))),
+            callback_url=env.get("SLUICEWAY_CALLBACK_URL", ""),
             large_memory_bytes=int(env.get("SLUICEWAY_LARGE_MEMORY_MB", "5120")) * 1024**2,
         )
 

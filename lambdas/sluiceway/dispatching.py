@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import repeat
 from typing import Any
 
 from sluiceway.announcing import announce_job
@@ -17,6 +18,7 @@ from sluiceway.exports import sources
 from sluiceway.job_files import MANIFEST, UNITS, get_json, key_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
+from sluiceway.relisting import with_fresh_links
 from sluiceway.spec import Job, load_job, read_tasks, refuse_duplicates
 from sluiceway.wiring import Services
 
@@ -28,11 +30,11 @@ def dispatch_files(services: Services, job_id: str, execution: str) -> dict[str,
     job = load_job(get_json(services, row.document_key), job_id)
 
     def tasks() -> Iterator[FileTask]:
-        entries = sources.entries(services, job)
+        entries = sources.entries(services, job, row)
         for task in read_tasks(entries, bucket=row.destination["bucket"], prefix=row.prefix, fields=row.fields):
             yield task if task.split or not job.split else replace(task, split=job.split)
 
-    totals = _write_lists(services, job_id, refuse_duplicates(tasks(), again=tasks))
+    totals = _write_lists(services, row, refuse_duplicates(tasks(), again=tasks))
     row = services.jobs.change_state(row, JobState.TRANSFERRING, files_total=totals.files, bytes_total=totals.bytes)
     announce_job(services, row)
     return {
@@ -52,8 +54,11 @@ def _concurrency(services: Services, row: JobRow, job: Job) -> int:
     return min(most, job.limits.max_concurrency or most)
 
 
-def _write_lists(services: Services, job_id: str, tasks: Iterator[FileTask]) -> Totals:
+def _write_lists(services: Services, row: JobRow, tasks: Iterator[FileTask]) -> Totals:
+    job_id = row.job_id
     with Lists(services.s3, services.config, key_of(job_id, MANIFEST), key_of(job_id, UNITS)) as lists:
-        for task in tasks:
-            lists.add(task)
+        for task, is_wanted in (
+            with_fresh_links(services, row, tasks) if row.links_round else zip(tasks, repeat(True), strict=False)
+        ):
+            lists.add(task, is_wanted=is_wanted)
     return lists.totals

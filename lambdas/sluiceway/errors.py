@@ -128,6 +128,42 @@ class ExportError(SluicewayError):
     blame = "source"
 
 
+class ExportFailedError(ExportError):
+    """The export API itself says that the export failed."""
+
+
+class ExportTimeoutError(ExportError):
+    """The export was not done in the time or the number of polls it was given, or the API gave it up itself."""
+
+
+class UnknownStatusError(ExportError):
+    """The export API named a state that the job document does not know."""
+
+
+class ReplyNotJsonError(ExportError):
+    """The export API answered with something else than JSON."""
+
+
+class NotInReplyError(ExportError):
+    """A JMESPath of the job document finds nothing, or nothing of use, in the reply."""
+
+
+class ListChangedError(ExportError):
+    """The list of files changed between its pages, or comes to no end."""
+
+
+class ExportExpiredError(ExportError):
+    """The export API no longer keeps the files of the export."""
+
+
+class CredentialsRefusedError(ExportError):
+    """The export API gives no token for the credentials of the job, or does not take the one it gave."""
+
+
+class CallbackRejectedError(ExportError):
+    """A call that claims to come from the export API is not its own, too old, or was made before."""
+
+
 class JobError(SluicewayError):
     """The job cannot go on."""
 

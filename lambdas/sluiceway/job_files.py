@@ -15,6 +15,8 @@ from sluiceway.wiring import Services
 
 DOCUMENT = "job.json"
 EXPORT = "export.json"
+EXPORT_LIST = "export-list.json"
+ACCESS = "access.json"
 MANIFEST = "manifest.jsonl"
 UNITS = "units.json"
 REPORT = "report.jsonl"

@@ -27,11 +27,12 @@ from sluiceway.jobs.units import Unit
 from sluiceway.landing import land_or_pause
 from sluiceway.leftovers import abort_carried
 from sluiceway.progress import Progress
+from sluiceway.refreshing import may_renew, retry_link, wants_link
 from sluiceway.relaying import MAX_IDLE, TimeLeft
 from sluiceway.rerunning import still_stored
 from sluiceway.sink.storage import abort_upload
 from sluiceway.splitting import Split
-from sluiceway.tools import options_of, tools_for
+from sluiceway.tools import options_of, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.wiring import Services
 
@@ -81,7 +82,9 @@ def process_unit(
             return split
         whole = split
     before = services.files.landed_before(job_id, job.run, tasks)
-    work = _Work(services, job, time_left, dict(carry["files"]), before, whole)
+    moved = services.files.retrying(job_id, job.run, tasks) if job.links_round else {}
+    carried = {file_id: result.checkpoint for file_id, result in moved.items() if result.checkpoint}
+    work = _Work(services, job, time_left, carried | carry["files"], before, whole)
     ended, checkpoints = work.run(tasks)
     if work.is_stopped:
         abort_carried(services, tasks, {"files": {**carry["files"], **checkpoints}})
@@ -239,6 +242,9 @@ class _Work:
             if isinstance(error, PlanError) and config.memory_bytes < config.large_memory_bytes:
                 self.needs_memory = True
                 return None  # ProcessFileLarge gives it its end
+            if wants_link(self.job, error):
+                moved = checkpoint.to_dict() if checkpoint else None
+                return retry_link(error, moved, time.monotonic() - began)
             if self.is_stopped and isinstance(error, CannotResumeError):
                 return None  # it was told to stop: whoever stopped the job gives it its end
             return FileResult.of_error(error, bytes=progress.bytes, seconds=time.monotonic() - began)
@@ -256,5 +262,10 @@ class _Work:
 
     def _move(self, task: FileTask, threads: int, progress: Progress, checkpoint: Checkpoint | None) -> Landed:
         options = options_of(self.services, self.job, threads)
-        tools = tools_for(self.services, task, progress, self.time_left)
-        return land_or_pause(task, options, tools, checkpoint)
+        renewable = may_renew(self.job)
+
+        def attempt(at: FileTask) -> Landed:
+            tools = tools_for(self.services, at, progress, self.time_left, links_renewable=renewable)
+            return land_or_pause(at, options, tools, checkpoint)
+
+        return with_fresh_access(self.services, task, attempt)

@@ -23,7 +23,7 @@ from sluiceway.jobs.units import Unit
 from sluiceway.progress import Progress
 from sluiceway.relaying import TimeLeft
 from sluiceway.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
-from sluiceway.tools import options_of, tools_for
+from sluiceway.tools import options_of, reachable, tools_for
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.segments import SEGMENT_BYTES
 from sluiceway.wiring import Services
@@ -49,6 +49,7 @@ def try_split(services: Services, job: JobRow, task: FileTask) -> Split | str:
     """Begins to split a file that asks for it, or says why it must go in one piece. Raises SluicewayError."""
     if task.size is not None and task.size <= services.config.split_bytes:
         return f"its {task.size} bytes are not more than split_bytes ({services.config.split_bytes})"
+    task = reachable(services, task)
     return begin_split(
         task,
         options_of(services, job),
@@ -67,6 +68,7 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
         raise JobError(f"job {job.job_id} takes no more files")
     # Only the first segment shows its progress: one row a file is a picture, four hundred are a cost.
     progress = Progress(services, job.job_id, task)
+    task = reachable(services, task)
     tools = tools_for(services, task, progress if event.n == 0 else None, time_left)
     position = Position.from_dict(event.position) if event.position else None
     try:

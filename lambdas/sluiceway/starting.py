@@ -35,15 +35,10 @@ def start_export(services: Services, request: Any, execution: str, execution_nam
     if isinstance(job, SluicewayError):
         raise job
     put_json(services, row.document_key, job.model_dump_json(by_alias=True, exclude_defaults=True).encode())
-    wait_seconds = sources.start(services, job, row)
-    if wait_seconds is not None:
+    step = sources.start(services, job, row)
+    if step.action != "READY":
         announce_job(services, services.jobs.change_state(row, JobState.EXPORTING))
-    return {
-        "job_id": job_id,
-        "execution": execution,
-        "action": "READY" if wait_seconds is None else "POLL",
-        "wait_seconds": wait_seconds or 0,
-    }
+    return {"job_id": job_id, "execution": execution, "action": step.action, "wait_seconds": step.wait_seconds}
 
 
 def _read_document(services: Services, request: Any) -> Any | SluicewayError:
@@ -83,6 +78,7 @@ def _take(services: Services, job_id: str, execution: str, job: Job | SluicewayE
         destination=destination | {"bucket": destination.get("bucket") or services.config.landing_bucket},
         limits=limits | {"max_file_bytes": limits.get("max_file_bytes") or services.config.max_file_bytes},
         commit=job.commit if isinstance(job, Job) else "per-file",
+        links_renewable=isinstance(job, Job) and sources.renews_links(job),
         task_token=token if isinstance(token, str) else None,
     )
     return announce_job(services, row)

@@ -6,12 +6,19 @@ Knows the job row, the configuration and the secrets; landing.py knows none of t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
+from sluiceway.errors import SourceStatusError
 from sluiceway.jobs.files import FileTask
 from sluiceway.landing import Options, Tools
 from sluiceway.relaying import TimeLeft
 from sluiceway.wiring import Services
+
+T = TypeVar("T")
+
+# A token or a signed link that has expired: 401 by the one, 403 by the other.
+REFUSED = frozenset({401, 403})
 
 
 def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
@@ -38,7 +45,38 @@ def tools_for(
     task: FileTask,
     on_progress: Callable[[int], None] | None = None,
     time_left: TimeLeft | None = None,
+    *,
+    links_renewable: bool = False,
 ) -> Tools:
-    """Raises SecretError where the file's headers cannot be had."""
-    headers = services.secrets.headers(task.headers_secret) if task.headers_secret else {}
-    return Tools(services.source, services.s3, headers, on_progress, time_left)
+    """For a file that is `reachable`. Raises SecretError where its headers cannot be had."""
+    headers = dict(services.secrets.headers(task.headers_secret)) if task.headers_secret else {}
+    if task.access is not None:
+        from sluiceway.exports.access import headers_for
+
+        headers = {**headers_for(services, task), **headers}
+    return Tools(services.source, services.s3, headers, on_progress, time_left, links_renewable)
+
+
+def reachable(services: Services, task: FileTask) -> FileTask:
+    """The task with the URL its bytes are at, which some export APIs tell for one file at a time. Raises what asking
+    for it does."""
+    if task.access is None:
+        return task
+    from sluiceway.exports.access import reachable
+
+    return reachable(services, task)
+
+
+def with_fresh_access(services: Services, task: FileTask, attempt: Callable[[FileTask], T]) -> T:
+    """What `attempt` makes of the task once it is reachable. Refused, a file of an export API is tried once more with a
+    new token or a new link. Raises SluicewayError."""
+    try:
+        return attempt(reachable(services, task))
+    except SourceStatusError as error:
+        if error.status not in REFUSED or task.access is None:
+            raise
+        from sluiceway.exports.access import renew
+
+        if not renew(services, task, error.status):
+            raise
+    return attempt(reachable(services, task))

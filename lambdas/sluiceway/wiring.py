@@ -20,6 +20,7 @@ from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 
 if TYPE_CHECKING:
+    from sluiceway.aws.callback_table import CallbackTable
     from sluiceway.aws.segment_table import SegmentTable
     from sluiceway.aws.slots import SlotTable
     from sluiceway.aws.tasks import TaskTokens
@@ -63,6 +64,12 @@ class Services:
     @cached_property
     def secrets(self) -> Secrets:
         return Secrets(clients.secretsmanager(), self.config.secret_prefix)
+
+    @cached_property
+    def callbacks(self) -> CallbackTable:
+        from sluiceway.aws.callback_table import CallbackTable
+
+        return CallbackTable(clients.dynamodb(), self.config.jobs_table)
 
     @cached_property
     def credentials(self) -> Credentials:

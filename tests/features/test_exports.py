@@ -96,8 +96,7 @@ def _(world: World, api: Api) -> None:
     poll = {
         "url": world.url("/exports/") + "{{ id }}",
         "status": "state",
-        "completed": ["DONE"],
-        "failed": ["ERROR"],
+        "status_mapping": {"running": ["QUEUED", "RUNNING"], "completed": ["DONE"], "failed": ["ERROR"]},
         "interval_seconds": 1,
     }
     source = {

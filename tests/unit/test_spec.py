@@ -14,7 +14,8 @@ URLS = {"type": "urls", "files": ["https://h/a"]}
 HTTP = {
     "type": "http",
     "start": {"url": "https://h/exports", "json": {"table": "orders"}},
-    "poll": {"url": "https://h/exports/{{ id }}", "status": "status", "completed": ["done"]},
+    "poll": {"url": "https://h/exports/{{ id }}", "status": "status",
+             "status_mapping": {"completed": ["done"]}},
     "files": {"list": "files[].{url: href}"},
 }
 FULL = {
@@ -64,8 +65,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     (changed(job_id="a" * 81), ["job_id: "]),
     (changed(job_id="a\n"), ["job_id: "]),
     (changed(job_id=5), ["job_id: "]),
-    ({"source": {"type": "ftp"}}, ["source.type: expected urls, manifest or http, found 'ftp'"]),
-    ({"source": {}}, ["source.type: expected urls, manifest or http, found nothing"]),
+    ({"source": {"type": "ftp"}}, ["source.type: expected urls, manifest, http or fhir-bulk, found 'ftp'"]),
+    ({"source": {}}, ["source.type: expected urls, manifest, http or fhir-bulk, found nothing"]),
     ({"source": "https://h"}, ["source: expected an object, found 'https://h'"]),
     ({"source": {"type": "urls"}}, ["source.files: expected a value, found nothing"]),
     (source(files=["https://h/a", {"url": "https://h/b", "size": "5"}, {"key": "x"}]),
@@ -87,16 +88,16 @@ WRONG: list[tuple[Any, list[str]]] = [
     (changed(limits={"max_concurrency": 1.5}), ["limits.max_concurrency: expected a whole number, found 1.5"]),
     (changed(limits={"failed_files_percent": 101}), ["limits.failed_files_percent: expected at most 100, found 101"]),
     (changed(limits={"deadline_minutes": 0}), ["limits.deadline_minutes: expected more than 0, found 0"]),
-    (changed(commit="all-or-nothing"), ["commit: expected per-file, found 'all-or-nothing'"]),
+    (changed(commit="never"), ["commit: expected per-file or all-or-nothing, found 'never'"]),
     (http("start", url="h/exports"), ["source.start.url: expected a URL"]),
-    (http("start", body="x"), ["source.start: expected body or json, not both"]),
+    (http("start", body="x"), ["source.start: expected one of body, json, form and graphql"]),
     (http("start", headers={"A B": "c"}), ["source.start.headers: expected header names"]),
     (http("start", headers={"A": "c\r\nB: d"}), ["source.start.headers: expected header names"]),
     (http("poll", status="a["), ["source.poll.status: expected a JMESPath expression, found 'a['"]),
     (http("poll", url="https://h/{{ a[ }}"), ["source.poll.url: expected a JMESPath expression"]),
     (http("poll", url_header="Location"), ["source.poll: expected url or url_header, one of them"]),
-    (http("poll", completed=[]), ["source.poll.completed: expected at least 1 items"]),
-    (http("files", digests={"sha3": "x"}), ["source.files: expected digests named md5, "]),
+    (http("poll", status_mapping={"completed": []}), ["source.poll.status_mapping.completed: expected at least 1 items"]),
+    (http("files", digests={"sha3": "x"}), ["source.files.digests: expected digests named md5, "]),
     ({"source": {"type": "manifest", "location": "s3://b/k", "format": "xml"}}, ["source.format: expected jsonl, "]),
 ]  # fmt: skip
 

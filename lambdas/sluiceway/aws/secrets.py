@@ -25,17 +25,19 @@ class Secrets:
     def headers(self, name: str) -> Mapping[str, str]:
         """The HTTP headers a secret holds as a JSON object of names and values. Raises PolicyError for a name
         outside the prefix, SecretError for a secret that cannot be read or holds something else."""
+        return _parse_headers(name, self.text(name))
+
+    def text(self, name: str) -> str:
+        """A secret as it stands. Raises PolicyError for a name outside the prefix, SecretError for one that cannot be
+        read."""
         if not name.startswith(self.prefix):
             raise PolicyError(f"secret {name!r} is outside {self.prefix!r}, the only names this deployment may read")
         try:
-            text = self.client.get_secret_value(SecretId=name)["SecretString"]
+            return str(self.client.get_secret_value(SecretId=name)["SecretString"])
         except ClientError as error:
             raise SecretError(f"secret {name!r} cannot be read: {error.response['Error']['Code']}") from error
         except KeyError:
-            raise SecretError(
-                f"secret {name!r} holds bytes; expected a JSON object of header names and values"
-            ) from None
-        return _parse_headers(name, text)
+            raise SecretError(f"secret {name!r} holds bytes; expected text") from None
 
 
 def _parse_headers(name: str, text: str) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
-"""Which kind of source a job has, and what that means for starting and listing it.
+"""Which kind of source a job has, and what that means for starting, awaiting, listing and closing it.
 
-Knows the three kinds. Refuses to know how any of them works.
+Knows the kinds. Refuses to know how any of them works.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from collections.abc import Iterator
 
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FieldError, InvalidJobError
-from sluiceway.exports import http, manifest, urls
-from sluiceway.spec import Entry, Job
+from sluiceway.exports import fhir, http, http_list, manifest, urls
+from sluiceway.exports.standing import READY, Step, find
+from sluiceway.job_files import get_json
+from sluiceway.spec import Entry, Job, load_job
 from sluiceway.spec.document import ManifestSource, UrlsSource
+from sluiceway.spec.fhir_source import FhirBulkSource
 from sluiceway.spec.http_source import HttpSource
 from sluiceway.spec.mistakes import found
 from sluiceway.wiring import Services
@@ -24,12 +27,34 @@ def check(job: Job) -> None:
         raise InvalidJobError([FieldError("source.location", place, "s3://bucket/key or an https:// URL")])
 
 
-def start(services: Services, job: Job, row: JobRow) -> int | None:
-    """Starts the export; answers with the seconds to wait before the first poll, None when the list is ready."""
-    return http.start(services, job.source, row) if isinstance(job.source, HttpSource) else None
+def renews_links(job: Job) -> bool:
+    """Whether reading the list again may give other links to the same files."""
+    if isinstance(job.source, ManifestSource):
+        return job.source.location.startswith("https://")
+    return not isinstance(job.source, UrlsSource)
 
 
-def entries(services: Services, job: Job) -> Iterator[Entry]:
+def start(services: Services, job: Job, row: JobRow) -> Step:
+    """Starts the export, and says how it is awaited; READY when the list is."""
+    match job.source:
+        case HttpSource():
+            return http.start(services, job.source, row)
+        case FhirBulkSource():
+            return fhir.start(services, job.source, row)
+    return READY
+
+
+def poll(services: Services, job: Job, row: JobRow) -> Step:
+    """Asks the export API once."""
+    match job.source:
+        case HttpSource():
+            return http.poll(services, job.source, row)
+        case FhirBulkSource():
+            return fhir.poll(services, job.source, row)
+    return READY
+
+
+def entries(services: Services, job: Job, row: JobRow) -> Iterator[Entry]:
     """The entries of the list, one at a time."""
     match job.source:
         case UrlsSource():
@@ -37,4 +62,20 @@ def entries(services: Services, job: Job) -> Iterator[Entry]:
         case ManifestSource():
             return manifest.entries(services, job.source)
         case HttpSource():
-            return http.entries(services, job.source, job.job_id)
+            return http_list.entries(services, job.source, row)
+        case FhirBulkSource():
+            return fhir.entries(services, job.source, row)
+
+
+def close(services: Services, row: JobRow, *, landed: bool) -> str | None:
+    """Tells an export API, if the job has one, that its export is done with: everything has landed, or never will.
+    Answers with what went wrong in doing so."""
+    if find(services, row) is None:
+        return None
+    source = load_job(get_json(services, row.document_key), row.job_id).source
+    match source:
+        case HttpSource():
+            return http.close(services, source, row, landed=landed)
+        case FhirBulkSource():
+            return fhir.close(services, source, row, landed=landed)
+    return None

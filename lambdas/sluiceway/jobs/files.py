@@ -20,7 +20,8 @@ SHARDS = 16
 @dataclass(frozen=True, slots=True)
 class FileTask:
     """A file to land. `digests` maps an algorithm to its lower-case hex value; `n` is its line in the manifest,
-    counted from 0; `size` is in bytes, None where nobody stated it; `split` "crc" asks for several functions."""
+    counted from 0; `size` is in bytes, None where nobody stated it; `split` "crc" asks for several functions. `access`
+    is the key, in the jobs bucket, of the object that says how the file is asked for."""
 
     url: str
     bucket: str
@@ -30,6 +31,7 @@ class FileTask:
     headers_secret: str | None = None
     split: str | None = None
     n: int = 0
+    access: str | None = None
 
     @property
     def file_id(self) -> str:
@@ -52,6 +54,8 @@ class FileTask:
             line["headers_secret"] = self.headers_secret
         if self.split is not None:
             line["split"] = self.split
+        if self.access is not None:
+            line["access"] = self.access
         return json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
@@ -64,7 +68,7 @@ class FileResult:
     """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
     source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored; `pool_waits` counts
     requests that waited for a free connection, `relays` the invocations before the last. `staged` is what completes
-    a STAGED file."""
+    a STAGED file, `checkpoint` where one that must RETRY_LINK goes on."""
 
     state: FileState
     bytes: int = 0
@@ -86,6 +90,7 @@ class FileResult:
     relays: int = 0
     segments: int = 0
     staged: Mapping[str, Any] | None = None
+    checkpoint: Mapping[str, Any] | None = None
 
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:

@@ -56,7 +56,7 @@ def failed_line(task: FileTask) -> bytes:
     entry: dict[str, Any] = {"url": task.url, "bucket": task.bucket, "key": escape(task.key)}
     if task.size is not None:
         entry["size"] = task.size
-    entry.update(task.digests)
+    entry.update({name: value for name, value in task.digests.items() if name != "rows"})
     if task.headers_secret is not None:
         entry["headers_secret"] = task.headers_secret
     return _line(entry)

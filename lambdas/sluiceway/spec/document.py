@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.jobs.fields import NAMES
 from sluiceway.spec.entries import FileEntry, check_bucket, check_key, fill_fields
+from sluiceway.spec.fhir_source import FhirBulkSource
 from sluiceway.spec.http_source import HttpSource
 from sluiceway.spec.mistakes import expected, found, mistakes_of
 
@@ -110,7 +111,7 @@ class Job(Strict):
     """A valid job document."""
 
     job_id: str
-    source: Annotated[UrlsSource | ManifestSource | HttpSource, Field(discriminator="type")]
+    source: Annotated[UrlsSource | ManifestSource | HttpSource | FhirBulkSource, Field(discriminator="type")]
     destination: Destination = Destination()
     limits: Limits = Limits()
     commit: Literal["per-file", "all-or-nothing"] = "per-file"

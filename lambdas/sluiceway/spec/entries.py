@@ -9,7 +9,7 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -21,7 +21,7 @@ from sluiceway.jobs import fields as key_fields
 from sluiceway.jobs.files import FileTask
 from sluiceway.redact import redact_url
 from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of, path_of
-from sluiceway.transfer.digest import ALGORITHMS, normalise
+from sluiceway.transfer.digest import ALGORITHMS, ROWS, normalise
 
 # S3 User Guide, "Creating object key names": at most 1,024 bytes of UTF-8.
 MAX_KEY_BYTES = 1024
@@ -33,12 +33,15 @@ BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 class Entry:
     """An entry not yet checked. `raw` is a mapping, a URL alone, or a FileEntry; `where` is its place, as
     `source.files[3]` or `list.csv line 4`; `mistake` is set instead of `raw` where the place could not be read. In a
-    `literal` one no user wrote the key: braces in it are braces."""
+    `literal` one no user wrote the key: braces in it are braces. `access` is the key of the object that says how the
+    file is asked for, `rows` how many lines it must have; only sources that are no lists of a user's set them."""
 
     raw: Any
     where: str
     mistake: FieldError | None = None
     literal: bool = False
+    access: str | None = None
+    rows: int | None = None
 
 
 class FileEntry(BaseModel):
@@ -158,7 +161,10 @@ def to_task(entry: Entry, *, n: int, bucket: str, prefix: str, fields: Mapping[s
     except PydanticCustomError as error:
         shown = "nothing" if file.key is None else found(file.key)
         raise InvalidJobError([FieldError(path_of(("key",), entry.where), shown, error.message())]) from None
-    return FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, file.split, n)
+    task = FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, file.split, n)
+    if entry.rows is not None:
+        task = replace(task, digests={**task.digests, ROWS: str(entry.rows)})
+    return replace(task, access=entry.access) if entry.access else task
 
 
 def _own_key(file: FileEntry, fields: Mapping[str, str] | None) -> str:

@@ -14,11 +14,21 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from sluiceway.errors import FieldError
 from sluiceway.redact import REDACTED, redact_text
 
+# spec/auth.py cannot be asked: it needs this module.
+AUTH_TYPES = ("none", "basic", "bearer", "api-key", "oauth2", "smart", "aws-sigv4")
+
 # Where everything is wrong, the first hundred say enough; the text also has to fit an error of Step Functions.
 MAX_MISTAKES = 100
 SHOWN_CHARS = 80
 # Fields whose values are secrets or may hold one.
 SECRET_FIELDS = frozenset({"headers", "body", "json", "task_token"})
+
+# What Pydantic puts behind a field that may be one of several kinds.
+_TAGS: dict[int | str, frozenset[str]] = {
+    "source": frozenset({"urls", "manifest", "http", "fhir-bulk"}),
+    "auth": frozenset({*AUTH_TYPES, "word", "scheme"}),
+    "start": frozenset({"one", "several"}),
+}
 
 _EXPECTED = {
     "extra_forbidden": "no such field",
@@ -87,8 +97,11 @@ def _mistake(details: ErrorDetails, where: str) -> FieldError:
     location = details["loc"]
     kind = details["type"]
     # A tagged union puts the tag of the chosen member into the location; users did not write it there.
-    if location[:1] == ("source",) and len(location) > 1 and location[1] in ("urls", "manifest", "http"):
-        location = (location[0], *location[2:])
+    written: list[int | str] = []
+    for step in location:
+        if not written or step not in _TAGS.get(written[-1], ()):
+            written.append(step)
+    location = tuple(written)
     secret = not SECRET_FIELDS.isdisjoint(str(step) for step in location)
     shown = "nothing" if kind in ("missing", "union_tag_not_found") else found(details["input"], secret=secret)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -109,7 +122,7 @@ def _expectation(details: ErrorDetails) -> str:
         case "literal_error":
             return str(context["expected"]).replace("'", "")
         case "union_tag_invalid" | "union_tag_not_found":
-            return "urls, manifest or http"
+            return ", ".join(AUTH_TYPES) if details["loc"][-1:] == ("auth",) else "urls, manifest, http or fhir-bulk"
         case "greater_than_equal":
             return f"at least {_number(context['ge'])}"
         case "less_than_equal":

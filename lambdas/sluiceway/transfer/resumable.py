@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from sluiceway.transfer import libcrypto, rehashing
-from sluiceway.transfer.digest import Crc, Hash
+from sluiceway.transfer.digest import ROWS, Crc, Hash, Rows
 from sluiceway.transfer.layouts import LAYOUTS, HashState
 
 # JSON form of a state: chaining words and pending bytes in hex, bytes taken as a number; under 400 characters.
@@ -52,6 +52,8 @@ class _Crc(Crc):
 def resumable_hash(name: str, state: State | None = None) -> ResumableHash:
     """An empty digest of the algorithm `name`, or one that goes on from `state`. Raises ValueError for a state that
     cannot be one of `name`."""
+    if name == ROWS:
+        return Rows(state)
     if name in LAYOUTS:
         return _Digest(name, state)
     return _Crc(name, int(str(state["h"]), 16) if state else 0)

@@ -1,0 +1,83 @@
+"""How the files of an export are asked for: credentials by host, further headers, and a link that must be asked for.
+
+Knows the object that DispatchFiles leaves for ProcessFile: names of secrets, never secrets. Imports no Pydantic.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from sluiceway.errors import NotInReplyError
+from sluiceway.exports.asking import UNAUTHORIZED, Api, host_of
+from sluiceway.job_files import get_json
+from sluiceway.jobs.files import FileTask
+from sluiceway.redact import redact_url
+
+if TYPE_CHECKING:
+    from sluiceway.wiring import Services
+
+# Any host: for a standard that says which files want the token.
+ANY_HOST = "*"
+NONE: Mapping[str, Any] = {"type": "none"}
+_read: dict[str, dict[str, Any]] = {}
+
+
+def access_of(services: Services, key: str) -> dict[str, Any]:
+    """`{"auth", "hosts", "headers", "link"?: {"link", "headers"}}`, read once a process: its key names the run."""
+    if key not in _read:
+        _read[key] = get_json(services, key)
+    return _read[key]
+
+
+def reachable(services: Services, task: FileTask) -> FileTask:
+    """The task with the URL that its bytes are at: asked for where the API gives it for one file at a time, and with
+    the credentials on that belong into it. Raises ExportError."""
+    if task.access is None:
+        return task
+    access = access_of(services, task.access)
+    if "link" in access:
+        task = replace(task, url=_ask_for_link(services, access, task.url))
+    return replace(task, url=services.credentials.sign(_auth(access, task.url), "GET", task.url, {}).url)
+
+
+def headers_for(services: Services, task: FileTask) -> dict[str, str]:
+    """The headers to ask for a file with that is reachable."""
+    if task.access is None:
+        return {}
+    access = access_of(services, task.access)
+    return services.credentials.sign(_auth(access, task.url), "GET", task.url, access["headers"]).headers
+
+
+def renew(services: Services, task: FileTask, status: int) -> bool:
+    """After a refusal with `status`: whether asking again can help, with a new token or a new link."""
+    if task.access is None:
+        return False
+    access = access_of(services, task.access)
+    return (status == UNAUTHORIZED and services.credentials.renew(access["auth"])) or "link" in access
+
+
+def _auth(access: Mapping[str, Any], url: str) -> Mapping[str, Any]:
+    hosts = access["hosts"]
+    auth: Mapping[str, Any] = access["auth"]
+    return auth if ANY_HOST in hosts or host_of(url) in hosts else NONE
+
+
+def _ask_for_link(services: Services, access: Mapping[str, Any], url: str) -> str:
+    import jmespath
+
+    link = access["link"]
+    api = Api(services.source, services.credentials, link["auth"] if host_of(url) in link["hosts"] else NONE)
+    secret = services.secrets.headers(link["headers_secret"]) if link["headers_secret"] else {}
+    reply = api.check(api.ask("GET", url, headers={**link["headers"], **secret}), url)
+    found = jmespath.search(link["link"], api.parse(reply, url))
+    if not isinstance(found, str):
+        raise NotInReplyError(f"{redact_url(url)}: {link['link']!r} finds no link in {api.shown(reply.body)}")
+    return urljoin(url, found)
+
+
+def to_json(access: Mapping[str, Any]) -> bytes:
+    return json.dumps(access).encode()

@@ -1,0 +1,218 @@
+"""The list of files of an export, page by page and entry by entry.
+
+Knows where the list stands, how its next page is asked for, and how an item becomes the entry of a file. Holds one
+page at a time. Refuses to judge an entry: the spec does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+import jmespath
+
+from sluiceway.errors import FieldError, ListChangedError, NotInReplyError, ReplyNotJsonError
+from sluiceway.exports.access import to_json
+from sluiceway.exports.asking import MAX_REPLY_BYTES, Api, host_of
+from sluiceway.exports.credentials import with_parameter
+from sluiceway.exports.filling import Heard, Places
+from sluiceway.exports.http import api_of, places_of
+from sluiceway.exports.listing import items, outline, parse_digest
+from sluiceway.exports.standing import Export, find, plain, read_list
+from sluiceway.job_files import ACCESS, key_of, put_json
+from sluiceway.redact import redact_url
+from sluiceway.source.client import Reply
+from sluiceway.spec import Entry
+from sluiceway.spec.auth import NoAuth
+from sluiceway.spec.http_source import HttpSource, Pagination
+
+if TYPE_CHECKING:
+    from sluiceway.aws.rows import JobRow
+    from sluiceway.wiring import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`body` is the reply as it came; `heard` its outline."""
+
+    body: bytes
+    heard: Heard
+
+
+def entries(services: Services, source: HttpSource, row: JobRow) -> Iterator[Entry]:
+    """The files of a complete export. Raises ExportError if the list is not where the job says."""
+    export = find(services, row)
+    if export is None or export.state == "skipped":
+        return
+    api, places = api_of(services, source), places_of(source, row, export)
+    access = _write_access(services, source, row, export, places)
+    n = 0
+    for page in _pages(services, source, row, export, api, places):
+        around = places.after(page.heard) if source.files.request is not None else places
+        for item in _items(source, page, api):
+            yield _entry(source, around.with_item(item, n + 1), item, n, page.heard.url, access)
+            n += 1
+
+
+def _items(source: HttpSource, page: Page, api: Api) -> Iterator[Any]:
+    if source.files.list is None:
+        yield page.heard.url
+        return
+    try:
+        yield from items(page.body, source.files.list)
+    except ValueError:
+        raise ReplyNotJsonError(f"{redact_url(page.heard.url)}: expected JSON, found {api.shown(page.body)}") from None
+    except NotInReplyError as error:
+        raise NotInReplyError(f"{redact_url(page.heard.url)}: {error} in {api.shown(page.body)}") from None
+
+
+def _pages(
+    services: Services, source: HttpSource, row: JobRow, export: Export, api: Api, places: Places
+) -> Iterator[Page]:
+    files, paging = source.files, source.files.pagination
+    if files.request is None:
+        page = _stored_page(services, source, row, export, api)
+    else:
+        page = _ask_for_page(source, api, places, places.request(files.request).url)
+    seen, listed, total = {page.heard.url}, 0, None
+    for number in range(1, (paging.max_pages if paging else 1) + 1):
+        yield page
+        if paging is None:
+            return
+        count = sum(1 for _ in _items(source, page, api)) if paging.total or paging.offset or paging.page else 0
+        listed += count
+        total = _check_total(paging, page, total)
+        url = _next(paging, page, places, source, listed=listed, count=count, number=number)
+        if url is None:
+            if total is not None and total != listed:
+                raise ListChangedError(f"{redact_url(page.heard.url)}: {listed} files listed of {total}")
+            return
+        if url in seen:
+            raise ListChangedError(f"{redact_url(url)}: the list leads back to a page that was read")
+        seen.add(url)
+        page = _ask_for_page(source, api, places, url)
+    raise ListChangedError(f"{redact_url(page.heard.url)}: the list has more than {number} pages")
+
+
+def _stored_page(services: Services, source: HttpSource, row: JobRow, export: Export, api: Api) -> Page:
+    body = read_list(services, row)
+    url = (export.last or export.replies[-1]).url
+    try:
+        around = outline(body, source.files.list)
+    except ValueError:
+        raise ReplyNotJsonError(f"{redact_url(url)}: expected JSON, found {api.shown(body)}") from None
+    return Page(body, Heard("list", url, 200, {}, around))
+
+
+def _ask_for_page(source: HttpSource, api: Api, places: Places, url: str) -> Page:
+    files = source.files
+    asked = places.request(files.request.model_copy(update={"url": url})) if files.request else None
+    method, headers, body = (asked.method, asked.headers, asked.body) if asked else ("GET", {}, None)
+    if files.list is None:
+        # The page is a file: its head tells what the next one is, its bytes are ProcessFile's to read.
+        reply = api.check(api.head(url, headers=headers), url)
+        return Page(b"", Heard.of("list", url, reply, None))
+    reply = api.check(api.ask(method, url, headers=headers, body=body, twice=True, max_bytes=MAX_REPLY_BYTES), url)
+    return Page(reply.body, Heard.of("list", url, reply, _around(reply, source, api, url)))
+
+
+def _around(reply: Reply, source: HttpSource, api: Api, url: str) -> Any:
+    try:
+        return outline(reply.body, source.files.list)
+    except ValueError:
+        raise ReplyNotJsonError(f"{redact_url(url)}: expected JSON, found {api.shown(reply.body)}") from None
+
+
+def _next(
+    paging: Pagination, page: Page, places: Places, source: HttpSource, *, listed: int, count: int, number: int
+) -> str | None:
+    """The URL of the next page; None after the last."""
+    if paging.next is not None:
+        found = jmespath.search(paging.next, page.heard.body)
+        return urljoin(page.heard.url, found) if isinstance(found, str) and found else None
+    if paging.cursor is not None:
+        mark = jmespath.search(paging.cursor, page.heard.body)
+    elif paging.locator_header is not None:
+        mark = page.heard.headers.get(paging.locator_header.lower())
+        # Salesforce says the word null on the last page.
+        mark = None if mark == "null" else mark
+    elif count == 0:
+        mark = None
+    else:
+        mark = listed if paging.offset else paging.first + number
+    if mark is None or mark == "" or isinstance(mark, bool) or not isinstance(mark, str | int):
+        return None
+    assert source.files.request is not None and paging.param is not None
+    return with_parameter(places.request(source.files.request).url, paging.param, str(mark))
+
+
+def _check_total(paging: Pagination, page: Page, before: int | None) -> int | None:
+    if paging.total is None:
+        return None
+    total = jmespath.search(paging.total, page.heard.body)
+    if not isinstance(total, int):
+        raise NotInReplyError(f"{redact_url(page.heard.url)}: {paging.total!r} finds no number")
+    if before is not None and total != before:
+        raise ListChangedError(f"{redact_url(page.heard.url)}: {total} files now, {before} on the page before")
+    return total
+
+
+def _entry(source: HttpSource, places: Places, item: Any, n: int, base: str, access: str | None) -> Entry:
+    files, where = source.files, f"files[{n}]"
+    if isinstance(item, str):
+        fields: dict[str, Any] = {"url": item}
+    else:
+        paths = {"url": files.url, "key": files.key, "size": files.size, **files.digests}
+        fields = {name: jmespath.search(path, item) for name, path in paths.items() if path}
+        fields = {name: value for name, value in fields.items() if value is not None}
+        if files.digest and (stated := jmespath.search(files.digest, item)) is not None:
+            try:
+                name, value = parse_digest(stated)
+            except ValueError:
+                return Entry(None, where, FieldError(f"{where}.digest", "another text", "a digest in a known spelling"))
+            fields.setdefault(name, value)
+    if isinstance(fields.get("size"), str) and fields["size"].isdigit():
+        fields["size"] = int(fields["size"])  # GraphQL has no integer of 64 bits
+    if files.link is not None:
+        fields["url"] = places.url(files.link.url)
+    elif isinstance(fields.get("url"), str):
+        fields["url"] = urljoin(base, fields["url"])
+    if files.name is not None:
+        fields["key"] = places.text(files.name)
+    if files.headers_secret:
+        fields["headers_secret"] = files.headers_secret
+    return Entry(fields, where, literal=True, access=access)
+
+
+def _write_access(services: Services, source: HttpSource, row: JobRow, export: Export, places: Places) -> str | None:
+    """Leaves for ProcessFile how files are asked for; None where their URLs are enough."""
+    download, link = source.download, source.files.link
+    own = plain(source.auth)
+    auth = own if download.auth == "inherit" else plain(NoAuth()) if download.auth == "none" else plain(download.auth)
+    if auth["type"] == "none" and not download.headers and link is None:
+        return None
+    request = source.files.request
+    asked = [host_of(places.request(request).url)] if request is not None else []
+    hosts = list(dict.fromkeys((*export.hosts, *asked)))
+    access: dict[str, Any] = {
+        "auth": auth,
+        "hosts": download.hosts or hosts,
+        "headers": places.headers(download.headers),
+    }
+    if link is not None:
+        access["link"] = {
+            "link": link.link,
+            "headers": {"Accept": "application/json", **places.headers(link.headers)},
+            "auth": own,
+            "hosts": hosts,
+            "headers_secret": source.headers_secret,
+        }
+    return put_access(services, row, access)
+
+
+def put_access(services: Services, row: JobRow, access: Mapping[str, Any], kind: str = "files") -> str:
+    key = key_of(row.job_id, f"run-{row.run}-{kind}-{ACCESS}")
+    put_json(services, key, to_json(access))
+    return key

@@ -1,0 +1,79 @@
+"""What users may write into requests to an export API: JMESPath expressions, and texts with `{{ … }}` in them.
+
+Knows that each expression parses and that each names a place there is. Refuses to fill a template in:
+exports/filling.py does. A place is `job:id`, `with:NAME`, `callback:url`, `NAME:headers.location` (an earlier request
+by its name), or a JMESPath alone, which is looked up in the last reply, then in those before it.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import jmespath
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator, Field
+
+from sluiceway.spec.entries import check_url
+from sluiceway.spec.mistakes import expected
+
+PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+# `name:path`. A colon stands in JMESPath only inside brackets and braces, so no expression begins like this.
+PLACE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)\s*:\s*(.+?)\s*", re.DOTALL)
+# RFC 9110, 5.6.2: a field name is a token. A value with a line break would be a second header.
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
+def check_path(path: str) -> str:
+    try:
+        jmespath.compile(path)
+    except JMESPathError:
+        raise expected("a JMESPath expression") from None
+    return path
+
+
+def split_place(text: str) -> tuple[str | None, str]:
+    """`start:body.id` -> ("start", "body.id"); a path alone -> (None, path)."""
+    match = PLACE.fullmatch(text)
+    return (match[1], match[2]) if match else (None, text.strip())
+
+
+def places_of(value: Any) -> list[tuple[str | None, str]]:
+    """Every place that the strings in a value, whatever its depth, refer to."""
+    match value:
+        case str():
+            return [split_place(text) for text in PLACEHOLDER.findall(value)]
+        case dict():
+            return [place for each in (*value, *value.values()) for place in places_of(each)]
+        case list():
+            return [place for each in value for place in places_of(each)]
+    return []
+
+
+def check_template(value: Any) -> Any:
+    for _, path in places_of(value):
+        check_path(path)
+    return value
+
+
+def check_url_template(url: str) -> str:
+    check_template(url)
+    if not PLACEHOLDER.match(url):
+        check_url(PLACEHOLDER.sub("x", url))
+    return url
+
+
+def check_headers(headers: dict[str, str]) -> dict[str, str]:
+    for name, value in headers.items():
+        if not HEADER_NAME.fullmatch(name) or not all(char.isprintable() or char == "\t" for char in value):
+            raise expected("header names and values of HTTP")
+    return check_template(headers)  # type: ignore[no-any-return]
+
+
+JmesPath = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
+Url = Annotated[str, AfterValidator(check_url)]
+Template = Annotated[str, Field(min_length=1), AfterValidator(check_template)]
+UrlTemplate = Annotated[str, Field(min_length=1), AfterValidator(check_url_template)]
+Headers = Annotated[dict[str, str], AfterValidator(check_headers)]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+SecretName = Annotated[str, Field(min_length=1, max_length=512)]
