@@ -45,11 +45,14 @@ class Lists:
         self._open = ExitStack()
         self.totals = Totals()
 
-    def add(self, task: FileTask) -> None:
+    def add(self, task: FileTask, *, is_wanted: bool = True) -> None:
+        """`is_wanted` False lists a file that needs no work."""
         line = task.to_line()
         self.totals.files += 1
         self.totals.bytes += task.size or 0
-        if task.size is not None and is_batched(task.size, self._config.batch_bytes):
+        if not is_wanted:
+            self._manifest.write(line)
+        elif task.size is not None and is_batched(task.size, self._config.batch_bytes):
             self._keep(self._packer.feed(len(line), task.size))
             self._small.write(line)
         else:

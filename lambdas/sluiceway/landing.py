@@ -74,13 +74,19 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Tools:
     """What a landing works with: the HTTP client, a botocore S3 client, extra headers for the source (may hold
-    credentials), and where progress (bytes so far) and the remaining time are asked."""
+    credentials), and where progress (bytes so far) and the remaining time are asked. `links_renewable`: a fresh link
+    may come, so an upload whose link has expired is left open for whoever goes on with it."""
 
     client: Client
     s3: Any
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     on_progress: Callable[[int], None] | None = None
     time_left: TimeLeft | None = None
+    links_renewable: bool = False
+
+
+# What a signed link answers once it has expired or been revoked.
+EXPIRED_STATUSES = frozenset({401, 403, 410})
 
 
 def land(
@@ -151,7 +157,7 @@ def _attempt(
         with kind(tools.s3, target, upload_id=checkpoint.upload_id, attempt=checkpoint.attempt) as upload:
             upload.load_parts(place.next_part, place.offset)
             begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
-            with tools.client.open(task.url, headers=tools.headers, begun=begun) as source:
+            with _go_on(task, tools, begun, upload) as source:
                 return _move(task, options, tools, source, upload, checkpoint.stated, checkpoint, began)
     opened = _open_unless_there(task, options, tools)
     if isinstance(opened, FileResult):
@@ -169,6 +175,15 @@ def _attempt(
             ):
                 _tag(upload, options, result)
             return result
+
+
+def _go_on(task: FileTask, tools: Tools, begun: Begun, upload: Upload) -> Download:
+    try:
+        return tools.client.open(task.url, headers=tools.headers, begun=begun)
+    except SourceStatusError as error:
+        if tools.links_renewable and error.status in EXPIRED_STATUSES:
+            upload.keep()
+        raise
 
 
 def _open_unless_there(task: FileTask, options: Options, tools: Tools) -> Download | FileResult:

@@ -108,14 +108,18 @@ class Deployment:
         try:
             state = self.start(document, execution)
             owner["job_id"] = state["job_id"]
-            while state["action"] == "POLL":
+            while True:
+                while state["action"] == "POLL":
+                    state = self.invoke("poll_export", owner)
+                state = self.invoke("dispatch_files", owner)
+                for unit in json.loads(self.read(state["units_key"])):
+                    self.process(owner, unit)
+                answer = self.invoke("complete_job", owner)
+                if answer["status"] != "EXPORTING":
+                    return answer
                 state = self.invoke("poll_export", owner)
-            state = self.invoke("dispatch_files", owner)
-            for unit in json.loads(self.read(state["units_key"])):
-                self.process(owner, unit)
         except Exception as error:
             return self.invoke("complete_job", owner | {"error": caught(error)})
-        return self.invoke("complete_job", owner)
 
     def process(self, owner: Mapping[str, str], unit: Mapping[str, Any]) -> None:
         try:

@@ -60,9 +60,9 @@ class FileTable:
     sleep: Callable[[float], None] = time.sleep
 
     def end(self, job_id: str, run: int, ended: Sequence[Ended]) -> list[Ended]:
-        """Records the ends of files, or that they are STAGED, and counts them; answers with those that were new. A
-        file that has an end in this run, or in a newer one, keeps it. Raises ContentionError if the table stays
-        contested."""
+        """Records the ends of files, or that they are STAGED or RETRY_LINK, and counts them; answers with those that
+        were new. A file that has an end in this run, or in a newer one, keeps it. Raises ContentionError if the table
+        stays contested."""
         by_shard = sorted(ended, key=lambda pair: pair[0].shard)
         recorded: list[Ended] = []
         for shard, group in groupby(by_shard, key=lambda pair: pair[0].shard):
@@ -73,8 +73,15 @@ class FileTable:
 
     def staged(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The files that are staged in this run and have no end, by file id."""
+        return self._in_state(FileState.STAGED, job_id, run, tasks)
+
+    def retrying(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
+        """The files of this run that wait for a fresh link, by file id, with the error of the last one."""
+        return self._in_state(FileState.RETRY_LINK, job_id, run, tasks)
+
+    def _in_state(self, state: FileState, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         rows = self._read([file_key(job_id, task) for task in tasks])
-        return {_file_id(row): _result(row) for row in rows if row["run"] == run and row["state"] == FileState.STAGED}
+        return {_file_id(row): _result(row) for row in rows if row["run"] == run and row["state"] == state}
 
     def results(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The ends that files have in this run, by file id; files without one are left out."""

@@ -34,6 +34,8 @@ class JobRow:
     manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
     bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
     all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's.
+    `links_renewable`: its source lists
+    the files anew with fresh links; `links_round` counts how often it did, `links_seen` for how many files so far.
     `patience` tells until when (seconds since 1970) a host asked to be left alone."""
 
     job_id: str
@@ -57,6 +59,9 @@ class JobRow:
     error: Mapping[str, str] | None = None
     begun_at: str | None = None
     patience: Mapping[str, float] | None = None
+    links_renewable: bool = False
+    links_round: int = 0
+    links_seen: int = 0
 
     @property
     def fields(self) -> dict[str, str]:

@@ -47,6 +47,7 @@ class JobTable:
         destination: Mapping[str, Any],
         limits: Mapping[str, Any],
         commit: str = "per-file",
+        links_renewable: bool = False,
         task_token: str | None = None,
     ) -> JobRow:
         """Makes `execution` the owner of the job and begins a run of it: the first, or the next of one that ended.
@@ -66,6 +67,7 @@ class JobTable:
                 destination=destination,
                 limits=limits,
                 commit=commit,
+                links_renewable=links_renewable,
                 task_token=task_token,
             )
             if self._put_run(job_id, row, before):

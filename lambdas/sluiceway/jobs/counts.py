@@ -12,12 +12,14 @@ from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FILE_ENDS, FileState, JobState
 
 # STAGED is no end, but how many files came so far decides whether any becomes visible.
-COUNTED = {state: state.value.lower() for state in FILE_ENDS | {FileState.STAGED}}
+# So does RETRY_LINK, which sends the job back for fresh links.
+COUNTED = {state: state.value.lower() for state in FILE_ENDS | {FileState.STAGED, FileState.RETRY_LINK}}
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Files by their end, how many were `staged` on the way, and `bytes` in S3: only stored files count theirs."""
+    """Files by their end, how often one was `staged` or had to `retry_link`, and `bytes` in S3: only stored files
+    count theirs."""
 
     stored: int = 0
     skipped: int = 0
@@ -25,6 +27,7 @@ class Counts:
     failed: int = 0
     cancelled: int = 0
     staged: int = 0
+    retry_link: int = 0
     bytes: int = 0
 
     def __add__(self, other: Counts) -> Counts:
@@ -46,7 +49,7 @@ class Counts:
 
     @classmethod
     def of(cls, results: Iterable[FileResult]) -> Counts:
-        """Counts results that are ends or STAGED; any other state raises KeyError, for it has no counter."""
+        """Counts results that are ends, STAGED or RETRY_LINK; any other state raises KeyError: it has no counter."""
         total = cls()
         for result in results:
             stored_bytes = result.bytes if result.state is FileState.STORED else 0

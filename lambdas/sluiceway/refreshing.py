@@ -1,0 +1,54 @@
+"""Links that expire: which files wait for a fresh one, and when the job goes back to its source to get it.
+
+Knows the bound on rounds. A file keeps what it has moved: its checkpoint waits in its row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sluiceway.announcing import announce_job
+from sluiceway.aws.rows import JobRow
+from sluiceway.errors import SluicewayError, SourceStatusError
+from sluiceway.gates import is_stopped
+from sluiceway.jobs.files import FileResult
+from sluiceway.jobs.states import FileState, JobState
+from sluiceway.landing import EXPIRED_STATUSES
+from sluiceway.wiring import Services
+
+# Links that expire sooner than a round takes would keep a job going for ever.
+MAX_ROUNDS = 3
+
+
+def may_renew(job: JobRow) -> bool:
+    return job.links_renewable and job.links_round < MAX_ROUNDS
+
+
+def wants_link(job: JobRow, error: SluicewayError) -> bool:
+    """Whether `error` looks like an expired link, and the job can get another."""
+    return may_renew(job) and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
+
+
+def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None, seconds: float) -> FileResult:
+    return FileResult(
+        FileState.RETRY_LINK,
+        error_type=error.type,
+        error_message=str(error),
+        seconds=seconds,
+        checkpoint=checkpoint,
+    )
+
+
+def send_back(services: Services, job: JobRow) -> JobRow | None:
+    """The job, on its way back to its source, if files wait for a link since the last round; else None. Asked again
+    before the list was read anew, it says the same."""
+    if job.state is JobState.EXPORTING and job.links_round:
+        return job
+    if job.state is not JobState.TRANSFERRING or not may_renew(job) or is_stopped(job, job.execution):
+        return None
+    waiting = services.files.counts(job.job_id, job.run).retry_link
+    if waiting <= job.links_seen:
+        return None
+    facts = {"links_round": job.links_round + 1, "links_seen": waiting}
+    job = services.jobs.change_state(job, JobState.EXPORTING, **facts)
+    return announce_job(services, job)
