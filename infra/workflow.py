@@ -75,6 +75,8 @@ class Workflow(Construct):
         commit_files.next(is_committed)
         is_committed.when(sfn.Condition.string_equals("$.action", "CONTINUE"), commit_files).otherwise(complete_job)
         complete_job.next(is_success)
+        # Files whose links have expired: back to the source for fresh ones.
+        is_success.when(sfn.Condition.string_equals("$.status", "EXPORTING"), poll_export)
         is_success.when(_any_of("$.status", "COMPLETED", "COMPLETED_WITH_FAILURES"), succeeded).otherwise(failed)
 
         start_export.add_catch(is_live, errors=["JobIsLiveError"], result_path="$")

@@ -54,7 +54,7 @@ def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
         "IsCommitted": {"CommitFiles", "CompleteJob"},
         "StartFailed": {"CompleteJob"},
         "CompleteJob": {"IsSuccess"},
-        "IsSuccess": {"JobSucceeded", "JobFailed"},
+        "IsSuccess": {"JobSucceeded", "JobFailed", "PollExport"},
         "JobSucceeded": set(),
         "JobFailed": set(),
         "JobIsLive": set(),
