@@ -105,7 +105,7 @@ def _of_files(measures: Measures) -> list[Alarm]:
             measures.total(telemetry.POOL_WAITS),
             1,
             "Requests waited for a free connection: more run at once than the pool has connections to one host.",
-            "lower batch_files, or look for downloads that are not closed.",
+            "lower batch_threads, or look for downloads that are not closed.",
         ),
         Alarm(
             "StaleUploads",
@@ -129,9 +129,10 @@ def _of_functions(settings: Settings, measures: Measures, functions: Functions) 
         ),
         Alarm(
             "FunctionErrors",
-            summed(functions.of_states, "Errors"),
+            # Each metric of an alarm is paid for, and errors of the other functions end a job: ExecutionsFailed tells.
+            summed(functions.of_units, "Errors"),
             5,
-            "Functions end in errors: retries and Catch hide them from the job, not from the bill.",
+            "Functions that move files end in errors: retries and Catch hide them from the job, not from the bill.",
             "run the saved query 'errors' for the exceptions and their functions.",
             periods=3,
         ),

@@ -64,7 +64,7 @@ def _wrong(measures: Measures, functions: Functions, workflow: Workflow) -> Row:
                 machine.metric_failed(label="failed"),
                 machine.metric_timed_out(label="timed out"),
                 machine.metric_aborted(label="aborted"),
-                summed(functions.all, "Errors"),
+                summed(functions.of_units, "Errors"),
                 throttles(),
                 measures.most(telemetry.STALE_UPLOADS),
             ],
@@ -156,12 +156,14 @@ def _cost(measures: Measures, functions: Functions, storage: Storage) -> Row:
 
 def _compute_usd(functions: Functions, prices: Prices) -> cloudwatch.MathExpression:
     """Lambda's bill: milliseconds by gigabytes, and requests. Functions of one size are added up first: SUM passes
-    over those that have not run, where `+` would find no answer."""
-    metrics: dict[str, cloudwatch.IMetric] = {}
+    over those that have not run, where `+` would find no answer. Of requests only those for units are counted:
+    a job makes a handful of others, and CloudWatch gives away dashboards of up to 50 metrics."""
+    metrics: dict[str, cloudwatch.IMetric] = {
+        f"i{n}": function.metric_invocations(statistic="Sum") for n, function in enumerate(functions.of_units)
+    }
     by_size: dict[int, list[str]] = {}
     for n, (function, memory_mb) in enumerate(functions.memory_mb.items()):
         metrics[f"d{n}"] = function.metric_duration(statistic="Sum")
-        metrics[f"i{n}"] = function.metric_invocations(statistic="Sum")
         by_size.setdefault(memory_mb, []).append(f"d{n}")
     terms = [
         f"SUM([{', '.join(ids)}]) * {_decimal(memory_mb / 1024 / 1000 * prices.lambda_arm_gb_second)}"

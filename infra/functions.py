@@ -161,6 +161,17 @@ class Functions(Construct):
             self.complete_job,
         ]
 
+    @property
+    def of_units(self) -> list[lambda_.Function]:
+        """Those that children of TransferFiles invoke: nearly all invocations, and errors that no job shows."""
+        return [
+            self.process_file,
+            self.process_file_large,
+            self.move_segment,
+            self.finish_file,
+            self.record_failure,
+        ]
+
     def _function(
         self, name: str, *, timeout_seconds: int, memory_mb: int = CONTROL_MEMORY_MB, reserved_concurrency: int = 0
     ) -> lambda_.Function:
