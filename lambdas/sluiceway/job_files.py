@@ -16,7 +16,6 @@ from sluiceway.wiring import Services
 DOCUMENT = "job.json"
 EXPORT = "export.json"
 EXPORT_LIST = "export-list.json"
-ACCESS = "access.json"
 MANIFEST = "manifest.jsonl"
 UNITS = "units.json"
 REPORT = "report.jsonl"

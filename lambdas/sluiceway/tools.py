@@ -5,6 +5,7 @@ Knows the job row, the configuration and the secrets; landing.py knows none of t
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -70,6 +71,7 @@ def reachable(services: Services, task: FileTask) -> FileTask:
 def with_fresh_access(services: Services, task: FileTask, attempt: Callable[[FileTask], T]) -> T:
     """What `attempt` makes of the task once it is reachable. Refused, a file of an export API is tried once more with a
     new token or a new link. Raises SluicewayError."""
+    began = time.time()
     try:
         return attempt(reachable(services, task))
     except SourceStatusError as error:
@@ -77,6 +79,6 @@ def with_fresh_access(services: Services, task: FileTask, attempt: Callable[[Fil
             raise
         from sluiceway.exports.access import renew
 
-        if not renew(services, task, error.status):
+        if not renew(services, task, error.status, began):
             raise
     return attempt(reachable(services, task))

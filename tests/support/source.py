@@ -148,7 +148,7 @@ def _handler(source: SourceServer) -> type[BaseHTTPRequestHandler]:
             if reply.cut_after is not None:
                 self.close_connection = True
 
-        do_GET = do_POST = do_DELETE = answer
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 
         def log_message(self, *_: Any) -> None:
             """Tests read `requests` instead."""

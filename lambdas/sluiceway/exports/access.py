@@ -5,7 +5,6 @@ Knows the object that DispatchFiles leaves for ProcessFile: names of secrets, ne
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,7 @@ _read: dict[str, dict[str, Any]] = {}
 
 
 def access_of(services: Services, key: str) -> dict[str, Any]:
-    """`{"auth", "hosts", "headers", "link"?: {"link", "headers"}}`, read once a process: its key names the run."""
+    """`{"auth", "hosts", "headers", "link"?: {"link", "headers"}}`, read once a process: its key holds its digest."""
     if key not in _read:
         _read[key] = get_json(services, key)
     return _read[key]
@@ -52,12 +51,12 @@ def headers_for(services: Services, task: FileTask) -> dict[str, str]:
     return services.credentials.sign(_auth(access, task.url), "GET", task.url, access["headers"]).headers
 
 
-def renew(services: Services, task: FileTask, status: int) -> bool:
-    """After a refusal with `status`: whether asking again can help, with a new token or a new link."""
+def renew(services: Services, task: FileTask, status: int, since: float) -> bool:
+    """After a refusal with `status` of a request begun at `since`: whether a new token or a new link can help."""
     if task.access is None:
         return False
     access = access_of(services, task.access)
-    return (status == UNAUTHORIZED and services.credentials.renew(access["auth"])) or "link" in access
+    return (status == UNAUTHORIZED and services.credentials.renew(access["auth"], since)) or "link" in access
 
 
 def _auth(access: Mapping[str, Any], url: str) -> Mapping[str, Any]:
@@ -77,7 +76,3 @@ def _ask_for_link(services: Services, access: Mapping[str, Any], url: str) -> st
     if not isinstance(found, str):
         raise NotInReplyError(f"{redact_url(url)}: {link['link']!r} finds no link in {api.shown(reply.body)}")
     return urljoin(url, found)
-
-
-def to_json(access: Mapping[str, Any]) -> bytes:
-    return json.dumps(access).encode()

@@ -80,8 +80,9 @@ class Api:
     ) -> Reply:
         """One request, and with a new token a second where the old one is refused."""
         put = {"Accept": "application/json", **(headers or {}), **self.headers}
+        began = self.credentials.now()
         reply = self._send(method, url, put, body, max_bytes)
-        if reply.status == UNAUTHORIZED and self.credentials.renew(self.auth):
+        if reply.status == UNAUTHORIZED and self.credentials.renew(self.auth, began):
             reply = self._send(method, url, put, body, max_bytes)
         return reply
 
@@ -89,11 +90,12 @@ class Api:
         """Asks with GET and reads no byte of the body: not every API answers HEAD."""
         put = {**self.headers, **headers}
         for last in (False, True):
+            began = self.credentials.now()
             signed = self.credentials.sign(self.auth, "GET", url, put)
             response = self.client.request("GET", signed.url, signed.headers)
             reply = Reply(response.status, response.headers, b"")
             response.close()
-            if last or reply.status != UNAUTHORIZED or not self.credentials.renew(self.auth):
+            if last or reply.status != UNAUTHORIZED or not self.credentials.renew(self.auth, began):
                 break
         return reply
 

@@ -52,7 +52,7 @@ class Credentials:
     secrets: Secrets
     client: Client
     now: Callable[[], float] = time.time
-    _tokens: dict[str, tuple[str, float]] = field(default_factory=dict[str, tuple[str, float]])
+    _tokens: dict[str, tuple[str, float, float]] = field(default_factory=dict[str, tuple[str, float, float]])
     _used: set[str] = field(default_factory=set[str])
     _lock: Any = field(default_factory=threading.Lock)
 
@@ -81,10 +81,13 @@ class Credentials:
                 put = self._sign_v4(auth, method, url, put, body)
         return Signed(url, put)
 
-    def renew(self, auth: Auth) -> bool:
-        """Forgets the token that was refused; tells whether another can be had."""
+    def renew(self, auth: Auth, since: float) -> bool:
+        """Forgets the token that a request begun at `since` was refused with, unless another thread has done so; tells
+        whether another can be had."""
         with self._lock:
-            return self._tokens.pop(_name(auth), None) is not None and auth["type"] in RENEWABLE
+            if self._tokens.get(_name(auth), ("", 0.0, 0.0))[2] <= since:
+                self._tokens.pop(_name(auth), None)
+        return auth["type"] in RENEWABLE
 
     def mask(self, text: str) -> str:
         """The text without any secret used so far, and with its URLs redacted."""
@@ -94,12 +97,12 @@ class Credentials:
 
     def _token(self, auth: Auth) -> str:
         with self._lock:
-            token, until = self._tokens.get(_name(auth), ("", 0.0))
+            token, until, _ = self._tokens.get(_name(auth), ("", 0.0, 0.0))
             if self.now() >= until:
                 token, seconds = self._ask_for_token(auth)
                 # Of a short life the last tenth is spared, or every request would ask anew.
                 until = self.now() + seconds - min(SPARE_SECONDS, seconds / 10)
-                self._tokens[_name(auth)] = (token, until)
+                self._tokens[_name(auth)] = (token, until, self.now())
             return token
 
     def _ask_for_token(self, auth: Auth) -> tuple[str, float]:
@@ -115,7 +118,7 @@ class Credentials:
             why = self.mask(f"{said.get('error', 'no access_token')} {said.get('error_description', '')}".strip())
             raise CredentialsRefusedError(f"{redact_url(url)}: no token, status {reply.status}: {why[:500]}")
         try:
-            seconds = float(said.get("expires_in") or DEFAULT_SECONDS)
+            seconds = float(said.get("expires_in", DEFAULT_SECONDS))
         except (TypeError, ValueError):
             seconds = DEFAULT_SECONDS
         return self.note(token), seconds

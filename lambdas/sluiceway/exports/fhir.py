@@ -222,7 +222,7 @@ def _write_access(services: Services, source: FhirBulkSource, row: JobRow, expor
     auth = _auth(source, export) if guarded else NONE
     accept = source.output_format if source.output_format and "/" in source.output_format else "application/fhir+ndjson"
     access = {"auth": dict(auth), "hosts": [ANY_HOST], "headers": {"Accept": accept}}
-    return put_access(services, row, access, "token" if guarded else "open")
+    return put_access(services, row, access)
 
 
 def _check_expires(export: Export) -> None:

@@ -6,6 +6,8 @@ page at a time. Refuses to judge an entry: the spec does.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,14 +16,13 @@ from urllib.parse import urljoin
 import jmespath
 
 from sluiceway.errors import FieldError, ListChangedError, NotInReplyError, ReplyNotJsonError
-from sluiceway.exports.access import to_json
 from sluiceway.exports.asking import MAX_REPLY_BYTES, Api, host_of
 from sluiceway.exports.credentials import with_parameter
 from sluiceway.exports.filling import Heard, Places
 from sluiceway.exports.http import api_of, places_of
 from sluiceway.exports.listing import items, outline, parse_digest
 from sluiceway.exports.standing import Export, find, plain, read_list
-from sluiceway.job_files import ACCESS, key_of, put_json
+from sluiceway.job_files import key_of, put_json
 from sluiceway.redact import redact_url
 from sluiceway.source.client import Reply
 from sluiceway.spec import Entry
@@ -212,7 +213,8 @@ def _write_access(services: Services, source: HttpSource, row: JobRow, export: E
     return put_access(services, row, access)
 
 
-def put_access(services: Services, row: JobRow, access: Mapping[str, Any], kind: str = "files") -> str:
-    key = key_of(row.job_id, f"run-{row.run}-{kind}-{ACCESS}")
-    put_json(services, key, to_json(access))
+def put_access(services: Services, row: JobRow, access: Mapping[str, Any]) -> str:
+    data = json.dumps(access, sort_keys=True).encode()
+    key = key_of(row.job_id, f"access-{hashlib.sha256(data).hexdigest()[:16]}.json")
+    put_json(services, key, data)
     return key
