@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from cli.main import app
 from sluiceway.spec import FileEntry, Job
 from sluiceway.spec.document import Destination, Limits, ManifestSource
-from sluiceway.spec.http_source import Files, HttpSource, Poll, Start
+from sluiceway.spec.fhir_source import FhirBulkSource
+from sluiceway.spec.http_source import Callback, Download, Files, HttpSource, Pagination, Poll, Start
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,7 +26,11 @@ ROOT = Path(__file__).parents[2]
         (Limits, ""),
         (FileEntry, ""),
         (ManifestSource, ""),
+        (FhirBulkSource, ""),
         (HttpSource, ""),
+        (Callback, ""),
+        (Download, ""),
+        (Pagination, ""),
         (Start, "start."),
         (Poll, "poll."),
         (Files, "files."),

@@ -23,13 +23,13 @@ Feature: An export API is asked, awaited and listed
   Scenario: An export that fails fails the job
     Given the export fails at the vendor
     When a job lands the export
-    Then the job is FAILED because of ExportError
+    Then the job is FAILED because of ExportFailedError
     And 0 files are stored
 
   Scenario: An API that does not answer with JSON fails the job
     Given the API answers with a page of HTML
     When a job lands the export
-    Then the job is FAILED because of ExportError
+    Then the job is FAILED because of ReplyNotJsonError
 
   Scenario: A digest the vendor states is held against the bytes
     Given the vendor states a wrong digest for x

@@ -61,7 +61,12 @@ def exported(world: World) -> dict[str, object]:
     world.answer("/exports", Reply(json.dumps({"id": "e1"}).encode()))
     listed = {"state": "DONE", "files": [world.files["small"].entry["url"]]}
     world.answer("/exports/e1", Reply(json.dumps(listed).encode()))
-    poll = {"url": world.url("/exports/e1"), "status": "state", "completed": ["DONE"], "interval_seconds": 1}
+    poll = {
+        "url": world.url("/exports/e1"),
+        "status": "state",
+        "status_mapping": {"completed": ["DONE"]},
+        "interval_seconds": 1,
+    }
     start = {"url": world.url("/exports"), "json": {}}
     source = {"type": "http", "start": start, "poll": poll, "files": {"list": "files"}}
     return {"job_id": world.job_id, "source": source}
