@@ -1,4 +1,5 @@
-"""What a job costs, in USD, from the sizes of its files. Pure arithmetic over a price list.
+"""What a job costs, in USD, from the sizes of its files, and what a stack costs that does nothing. Pure arithmetic over
+a price list.
 
 Knows what each file makes AWS count: requests, gigabyte-seconds, transitions, table writes. Refuses to know what is
 deployed. Prices are list prices of us-east-1; another Region is another Prices.
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from sluiceway.jobs.files import SHARDS
 from sluiceway.transfer.plan import GIB, MIB, plan_parts
 
 PRICES_DATE = "2026-11"
@@ -27,24 +29,36 @@ class Prices:
     table_read: float = 0.125 / 1e6
     event: float = 1.00 / 1e6
     log_gb: float = 0.50
+    # A month; CloudWatch gives every account ten alarms, ten metrics and three dashboards of up to 50 metrics.
+    alarm_metric: float = 0.10
+    custom_metric: float = 0.30
+    dashboard: float = 3.00
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """How a function works. `bytes_per_second` is what one function moves from a source that is no bottleneck: the
-    lower end of what people measure for Lambda, 50 to 90 MB/s. `file_seconds` is the round trips of one small file,
-    `start_seconds` what an invocation takes before its first file."""
+    """How a function works. `bytes_per_second` is what the network gives one function, from a source that is no
+    bottleneck: the middle of what people measure for Lambda, 50 to 90 MB/s. `cpu_bytes_per_second` is what one vCPU
+    moves, TLS on both sides and SHA-256 included, measured at 3.3 s of CPU a GiB. `file_seconds` is the round trips
+    of one small file, `start_seconds` what an invocation takes before its first file."""
 
     memory_mb: int = 512
     uploaders: int = 2
     part_bytes: int | None = None
     bytes_per_second: float = 70e6
+    cpu_bytes_per_second: float = GIB / 3.3
     file_seconds: float = 0.15
     start_seconds: float = 0.35
     threads: int = 8
     timeout_seconds: float = 900.0
     batch_files: int = 200
     batch_bytes: int = 64 * MIB
+    progress_seconds: float = 10.0
+
+    @property
+    def rate(self) -> float:
+        """Bytes a second, of the narrower of network and CPU."""
+        return min(self.bytes_per_second, self.memory_mb / MB_A_VCPU * self.cpu_bytes_per_second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +81,18 @@ class Cost:
         return Cost(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
-# StartExport, a Choice, DispatchFiles, a Choice, TransferFiles, CompleteJob, a Choice, the end; and its functions.
-JOB_TRANSITIONS = 9
+# AWS Lambda Developer Guide, "Configure Lambda function memory": at 1,769 MB a function has one vCPU.
+MB_A_VCPU = 1769
+# StartExport to CompleteJob with the Choices between them, and the end; a poll more or less is lost in the rounding.
+JOB_TRANSITIONS = 12
 JOB_INVOCATIONS = 4
-# The Map's own, ProcessFile and the Choice behind it.
+# ProcessFile, the Choice behind it, and the child's end; a relay is the first two again.
 CHILD_TRANSITIONS = 3
-# A transactional write costs two units a row; a row is its own and a share of the counter.
-WRITES_A_FILE = 2
+RELAY_TRANSITIONS = 2
+# DynamoDB charges a row in a transaction twice.
+WRITES_A_ROW = 2
+# How often a function writes down the files that have ended, and looks whether its job goes on.
+RECORD_SECONDS = 5.0
 LOG_BYTES_A_FILE = 600
 LOG_BYTES_AN_INVOCATION = 2500
 
@@ -100,22 +119,32 @@ def _files(count: int, size: int, machine: Machine, prices: Prices) -> Cost:
     each = max(1, min(machine.batch_files, machine.batch_bytes // max(1, size)))
     units = -(-count // each)
     # A unit's files share its threads; a single file has the line to itself.
-    seconds = count * size / machine.bytes_per_second + count * machine.file_seconds / min(each, machine.threads)
-    relays = max(0, int(size / machine.bytes_per_second / (machine.timeout_seconds * 0.9)))
+    seconds = count * size / machine.rate + count * machine.file_seconds / min(each, machine.threads)
+    relays = int(size / machine.rate / (machine.timeout_seconds * 0.9))
     invocations = units * (1 + relays)
+    looks = units + seconds / RECORD_SECONDS
     seconds += invocations * machine.start_seconds
-    transitions = units * (CHILD_TRANSITIONS + 2 * relays)
+    transitions = units * (CHILD_TRANSITIONS + RELAY_TRANSITIONS * relays)
     logged = count * LOG_BYTES_A_FILE + invocations * LOG_BYTES_AN_INVOCATION
     return Cost(
         s3_requests=count * requests_of(size, machine) * prices.s3_put + units * prices.s3_get,
         compute=seconds * machine.memory_mb / 1024 * prices.lambda_arm_gb_second + invocations * prices.lambda_request,
         workflow=transitions * prices.transition,
-        # The ends, the counters, one read of the job a unit, and the report's read of every row.
-        table=(count * WRITES_A_FILE + units * 2) * prices.table_write + (count + units * 2) * prices.table_read,
+        # Written: the ends, a counter for each shard that a look finds ends of, and where a long file stands. Read: the
+        # job at every look and at a unit's begin, and every end by the report.
+        table=(WRITES_A_ROW * (count + min(count, looks * SHARDS)) + count * _progress_rows(size, machine))
+        * prices.table_write
+        + (count + units + looks) * prices.table_read,
         events_and_logs=logged / GIB * prices.log_gb,
         invocations=invocations,
         transitions=transitions,
     )
+
+
+def _progress_rows(size: int, machine: Machine) -> int:
+    """Writes that tell of one file in flight: a row every `progress_seconds`, and its removal."""
+    rows = int(size / machine.rate / machine.progress_seconds)
+    return rows + 1 if rows else 0
 
 
 def _parent(prices: Prices) -> Cost:
@@ -128,3 +157,29 @@ def _parent(prices: Prices) -> Cost:
         invocations=JOB_INVOCATIONS,
         transitions=JOB_TRANSITIONS,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What a stack keeps while no job runs. `alarm_metrics` counts every metric of every alarm, `dashboard_metrics` the
+    different ones on its dashboard; `metric_hours` are those in a month in which a custom metric is sent."""
+
+    alarm_metrics: int
+    dashboard_metrics: int
+    metric_hours: float
+    invocations: int
+
+
+FREE_ALARM_METRICS = 10
+FREE_DASHBOARD_METRICS = 50
+HOURS_A_MONTH = 730.0
+
+
+def idle_cost(idle: Idle, prices: Prices | None = None, *, is_first: bool = True) -> float:
+    """USD a month. `is_first`: nothing else in the account uses what CloudWatch gives away."""
+    prices = prices or Prices()
+    alarms = idle.alarm_metrics - (FREE_ALARM_METRICS if is_first else 0)
+    pays_dashboard = not is_first or idle.dashboard_metrics > FREE_DASHBOARD_METRICS
+    metrics = 0.0 if is_first else idle.metric_hours / HOURS_A_MONTH * prices.custom_metric
+    functions = idle.invocations * (prices.lambda_request + 2 * 0.5 * prices.lambda_arm_gb_second)
+    return max(0, alarms) * prices.alarm_metric + (prices.dashboard if pays_dashboard else 0.0) + metrics + functions
