@@ -44,6 +44,7 @@ class Exchange:
     headers: Mapping[str, str]
     stopped: threading.Event
     keep_alive: bool = False
+    ended: bool = False
 
     def head(self, status: int, headers: Mapping[str, str | int]) -> None:
         lines = [f"HTTP/1.1 {status} Whatever", *(f"{name}: {value}" for name, value in headers.items())]
@@ -62,6 +63,12 @@ class Exchange:
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         # Under TLS the object's own close would wait for nothing either; the option is the descriptor's.
         self.sock.close()
+        self.ended = True
+
+    def end(self) -> None:
+        """FIN now, whatever was announced; under TLS without close_notify."""
+        socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+        self.ended = True
 
     def drip(self, data: bytes, seconds: float) -> None:
         """A byte every `seconds`, until the reader has gone or the test is over."""
@@ -127,6 +134,8 @@ def cut(file: File, after: int, *, reset: bool = False, **more: str) -> Step:
         exchange.raw(file.body[:after])
         if reset:
             exchange.reset()
+        else:
+            exchange.end()
 
     return step
 
@@ -227,5 +236,6 @@ class Source:
             step = self.steps[min(len(self.requests), len(self.steps) - 1)]
             self.requests.append(headers)
             self.paths.append(line[1])
-        step(Exchange(sock, line[1], headers, self._stopped, self.keep_alive))
-        return True
+        exchange = Exchange(sock, line[1], headers, self._stopped, self.keep_alive)
+        step(exchange)
+        return not exchange.ended

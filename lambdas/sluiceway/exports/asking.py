@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from sluiceway.errors import ExportError, ReplyNotJsonError, SourceUnreachableError
 from sluiceway.redact import redact_url
 from sluiceway.source.client import Reply
+from sluiceway.source.connections import discard
 
 if TYPE_CHECKING:
     from sluiceway.exports.credentials import Auth, Credentials
@@ -94,7 +95,7 @@ class Api:
             signed = self.credentials.sign(self.auth, "GET", url, put)
             response = self.client.request("GET", signed.url, signed.headers)
             reply = Reply(response.status, response.headers, b"")
-            response.close()
+            discard(response)
             if last or reply.status != UNAUTHORIZED or not self.credentials.renew(self.auth, began):
                 break
         return reply

@@ -14,7 +14,7 @@ import urllib3
 
 from sluiceway.errors import PolicyError, SourceProtocolError, TooLargeError
 from sluiceway.redact import redact_url
-from sluiceway.source.connections import CONNECTIONS_PER_HOST, pool_manager
+from sluiceway.source.connections import CONNECTIONS_PER_HOST, discard, pool_manager
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
@@ -159,4 +159,4 @@ def _give_back(response: urllib3.BaseHTTPResponse) -> None:
         response.drain_conn()
         response.release_conn()
     else:
-        response.close()
+        discard(response)

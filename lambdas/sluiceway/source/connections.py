@@ -171,6 +171,13 @@ def pool_manager(
     return manager
 
 
+def discard(response: urllib3.BaseHTTPResponse) -> None:
+    """Ends the connection of a response whose body nobody wants, and gives its place in the pool back: urllib3's close
+    alone keeps the place, and once all are kept the next request waits for ever."""
+    response.close()
+    response.release_conn()
+
+
 class PolicyPoolManager(urllib3.PoolManager):
     """A PoolManager that knows how often a request waited for a free connection."""
 

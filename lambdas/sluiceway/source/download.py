@@ -28,6 +28,7 @@ from sluiceway.errors import (
 )
 from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
+from sluiceway.source.connections import discard
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
 from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, parse_retry_after
 from sluiceway.source.stall import Watch, stalls
@@ -253,7 +254,7 @@ class Download(io.RawIOBase):
             self._client.asked_to_wait[host] = max(until, self._client.asked_to_wait.get(host, 0.0))
 
     def _refused(self, response: urllib3.BaseHTTPResponse) -> SourceStatusError:
-        response.close()
+        discard(response)
         return SourceStatusError(
             f"{self._shown}: expected status 200, received {response.status}", status=response.status
         )
@@ -266,7 +267,7 @@ class Download(io.RawIOBase):
         if self._watch is not None:
             self._watch.end()
         if self._response is not None:
-            self._response.close()
+            discard(self._response)
         self._watch = self._response = None
 
     def _release_whole(self) -> None:
@@ -283,5 +284,5 @@ def _closing_on_error(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        response.close()
+        discard(response)
         raise

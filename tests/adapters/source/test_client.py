@@ -6,7 +6,14 @@ import threading
 
 import pytest
 
-from sluiceway.errors import PolicyError, SourceProtocolError, SourceStatusError, SourceUnreachableError, TooLargeError
+from sluiceway.errors import (
+    PolicyError,
+    SluicewayError,
+    SourceProtocolError,
+    SourceStatusError,
+    SourceUnreachableError,
+    TooLargeError,
+)
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
@@ -208,6 +215,40 @@ def test_at_most_ten_connections_stand_to_one_host() -> None:
         assert bodies == [BODY] * 13
         assert source.connections == 10
         assert client.pool_waits >= 3
+
+
+@pytest.mark.parametrize(
+    "misbehave",
+    [
+        lambda exchange: exchange.reply(404, {}),
+        lambda exchange: exchange.reply(404, {}, b"a page about it"),
+        lambda exchange: exchange.reply(503, {}, b"busy"),
+        lambda exchange: exchange.head(200, {"Content-Length": "many"}),
+        lambda exchange: exchange.reply(302, {}, b"nowhere"),
+        lambda exchange: exchange.reply(302, {"Location": "http://127.0.0.1:1/"}, b"elsewhere"),
+        lambda exchange: exchange.raw(b"220 mail"),
+        lambda exchange: exchange.reset(),
+        lambda exchange: exchange.head(200, {"Content-Length": 10}),
+    ],
+    ids=["404", "404 with a body", "503", "no length", "redirect", "refused redirect", "no HTTP", "RST", "cut"],
+)
+def test_no_failure_keeps_a_place_in_the_pool(misbehave: Step) -> None:
+    with Source([misbehave]) as source:
+        client = client_for(source, connections_per_host=2)
+        for _ in range(5):
+            with pytest.raises(SluicewayError):
+                read(client, source.url())
+        source.steps = [serve(FILE)]
+        assert read(client, source.url()) == BODY
+
+
+def test_an_abandoned_body_gives_its_place_in_the_pool_back() -> None:
+    with Source([serve(FILE)]) as source:
+        client = client_for(source, connections_per_host=2)
+        for _ in range(5):
+            with client.open(source.url()) as download:
+                download.read(10)
+        assert read(client, source.url()) == BODY
 
 
 def test_fetch_returns_any_status_with_its_body() -> None:
