@@ -17,8 +17,9 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 
 # Test processes at once: two cores are the least anyone builds on.
 WORKERS ?= 2
+PIP_AUDIT := 2.10.1
 
-.PHONY: help venv demo test check format lint types synth bench bench-quick deploy destroy lock clean
+.PHONY: help venv demo test soak check format lint types synth bench bench-quick deploy destroy lock cost audit clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /make \1\t/' | expand -t 16
@@ -39,6 +40,9 @@ demo: $(STAMP) ## run an export job against a small export API, all on this mach
 
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+soak: $(STAMP) ## a job of 2,000 files with a fault in every twentieth, through the engine
+	@$(BIN)/python -m pytest -q tests/soak/soak_faults.py
 
 check: $(STAMP) lint types test ## formatting, lint, types and tests: what CI runs
 
@@ -71,6 +75,16 @@ bench: $(STAMP) ## Sluiceway and its peers in turn: about two hours, writes benc
 
 bench-quick: $(STAMP) ## the same with fewer peers and smaller files: under 3 minutes once it is built
 	@$(BIN)/python -m bench --quick
+
+cost: $(STAMP) ## write the tables of docs/cost.md anew
+	@PYTHONPATH=.:lambdas $(BIN)/python -m bench.cost
+
+audit: $(STAMP) ## ask the advisory database about every pinned package, and list licences anew; needs the network
+	@$(BIN)/python -m infra.licences
+	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
+	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT); }
+	@$(VENV)/audit/bin/pip-audit --requirement lambdas/requirements.lock --require-hashes
+	@$(VENV)/audit/bin/pip-audit --requirement requirements.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) cdk.out landed landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info
