@@ -11,7 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
-from bench import build, imports, small
+from bench import build, engine, imports, small
 from bench.figures import load
 from bench.paths import BUILT, MIB, RESULTS
 from bench.peers.catalogue import BOTO3, EIGHT, FLOOR, NODE_PEER, OBSTORE, SLUICEWAY, Peer, floor, peers
@@ -20,6 +20,7 @@ from bench.slice import Slice
 from bench.transfers import Matrix, measure
 
 SCHEMES = ("http", "https")
+SUITES = ("start", "small", "one", "slice", "two", "engine")
 QUICK = {SLUICEWAY, EIGHT, BOTO3, OBSTORE, NODE_PEER, FLOOR}
 SLICED = {SLUICEWAY, BOTO3, OBSTORE, NODE_PEER}
 
@@ -48,7 +49,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="under 3 minutes: fewer peers, smaller files, 3 rounds")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of the full matrix (default: 5)")
-    parser.add_argument("--suites", default="start,small,one,slice,two", help="which of start,small,one,slice,two")
+    parser.add_argument("--suites", default=",".join(SUITES), help="which of these (default: all)")
     parser.add_argument("--sizes", default="64,1024,4096", help="MiB of the files (default: 64,1024,4096)")
     parser.add_argument("--peers", default="", help="only those whose name contains one of these words, by comma")
     parser.add_argument("--report", action="store_true", help="write the tables of the last runs again")
@@ -83,6 +84,8 @@ def _full(results: Path, present: list[Peer], options: argparse.Namespace, notes
                 absent |= measure(matrix, chosen, results, enter=part.enter)
     if "two" in suites:
         absent |= measure(Matrix("transfer", SCHEMES, sizes, "two", rounds), present, results)
+    if "engine" in suites:
+        engine.measure(results)
     return absent
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import imports, small
+from bench import engine, imports, small
 from bench.build import nginx, node, rclone
 from bench.figures import Record, Records, Spread, spread
 from bench.paths import AIOBOTO3_VENV, GIB, MIB, NODE, VENV
@@ -32,6 +32,7 @@ def render(records: Sequence[Record], absent: Mapping[str, str], notes: Sequence
         _small(records),
         _start(records),
         _absent(absent),
+        _not_run(records),
         *notes,
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -85,7 +86,7 @@ def _targets(records: Sequence[Record]) -> str:
             ratio = found.throughput_ratio(SLUICEWAY, FLOOR, low, high)
             rows.append(("plain http: marginal throughput ÷ read and hash alone", "≥ 0.70", _or_absent(ratio)))
         rows += _memory_rows(found, scheme, low, high)
-    rows += _small_rows(records) + _start_rows(records)
+    rows += _small_rows(records) + _start_rows(records) + _engine_rows(records)
     return "## Targets\n\n" + _table(("figure", "target", "measured"), rows) if rows else ""
 
 
@@ -208,9 +209,33 @@ def _start(records: Sequence[Record]) -> str:
     return "## The function's own start\n\n" + _table(("", "CPU s", "MiB"), rows) if rows else ""
 
 
+def _engine_rows(records: Sequence[Record]) -> list[tuple[str, str, str]]:
+    peaks = {n: [r.peak_mib for r in records if (r.suite, r.size) == (engine.SUITE, n)] for n in engine.COUNTS}
+    alone, together = (peaks[count] for count in engine.COUNTS)
+    if not (alone and together):
+        return []
+    growth = 100 * (max(together) / max(alone) - 1)
+    figure = f"{growth:+.1f} % ({max(alone):.0f} → {max(together):.0f} MiB)"
+    return [("ten files of 512 MiB at once through the engine: highest peak against one alone", "≤ +10 %", figure)]
+
+
 def _absent(absent: Mapping[str, str]) -> str:
     lines = [f"- {name}: absent: {reason}" for name, reason in absent.items()]
     return "## Absent\n\n" + ("\n".join(lines) if lines else "Nothing: every peer was there.")
+
+
+def _not_run(records: Sequence[Record]) -> str:
+    """What `make bench` would have measured and this run was told to leave out."""
+    there = {(record.suite, record.cores) for record in records}
+    parts = {
+        "the client on two cores": ("transfer", "two"),
+        "a function of 512 MB": ("slice", "one"),
+        "many small files": (small.SUITE, "one"),
+        "the function's own start": (imports.SUITE, "one"),
+        "ten files at once through the engine": (engine.SUITE, "two"),
+    }
+    missing = [name for name, key in parts.items() if key not in there]
+    return f"Not part of this run: {', '.join(missing)}." if missing else ""
 
 
 def _pick(records: Sequence[Record], suite: str, scheme: str, cores: str) -> Records:
