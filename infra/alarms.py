@@ -108,6 +108,13 @@ def _of_files(measures: Measures) -> list[Alarm]:
             "lower batch_threads, or look for downloads that are not closed.",
         ),
         Alarm(
+            "CallbacksRejected",
+            measures.total(telemetry.CALLBACKS_REJECTED),
+            5,
+            "Calls at the callback URL were refused: wrong signatures, old, made before, or for an id nobody knows.",
+            "read why in the log of export_callback: a vendor's changed secret and an intruder look alike here.",
+        ),
+        Alarm(
             "StaleUploads",
             measures.most(telemetry.STALE_UPLOADS, period=cdk.Duration.hours(6)),
             1,

@@ -50,7 +50,15 @@ TRANSFER = Bundle(
 )
 CONTROL = Bundle(
     "control",
-    ("start_export", "poll_export", "dispatch_files", "complete_job", "count_stale_uploads"),
+    (
+        "start_export",
+        "poll_export",
+        "await_export",
+        "export_callback",
+        "dispatch_files",
+        "complete_job",
+        "count_stale_uploads",
+    ),
     (),
     max_bytes=40_000_000,
 )

@@ -108,7 +108,11 @@ def _time(settings: Settings, measures: Measures) -> list[Row]:
                     measures.most(telemetry.TRANSFER_SECONDS, "longest"),
                 ],
             ),
-            _graph("Exports", [measures.total(telemetry.EXPORT_WAIT_SECONDS, "seconds waited for export APIs")]),
+            _graph(
+                "Exports",
+                [measures.total(telemetry.EXPORT_WAIT_SECONDS, "seconds waited for export APIs")],
+                right=[measures.total(telemetry.CALLBACKS_REJECTED, "callbacks rejected")],
+            ),
         ],
         [
             _graph(

@@ -83,6 +83,17 @@ class Functions(Construct):
         self._may_use_jobs_bucket(self.poll_export, read=("jobs/*",), write=("jobs/*",))
         self._may_read_secrets(self.poll_export)
 
+        self.await_export = self._function("AwaitExport", timeout_seconds=SHORT_SECONDS)
+        self._may_use_jobs_bucket(self.await_export, read=("jobs/*",))
+        self._may_answer_tokens(self.await_export)
+
+        self.export_callback = self._function("ExportCallback", timeout_seconds=SHORT_SECONDS)
+        self._may_read_secrets(self.export_callback)
+        self._may_answer_tokens(self.export_callback)
+        # Export APIs cannot sign for IAM: the function itself proves every call by its id, its HMAC and its age.
+        self.callback_url = self.export_callback.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE)
+        self.start_export.add_environment("SLUICEWAY_CALLBACK_URL", self.callback_url.url)
+
         self.dispatch_files = self._function("DispatchFiles", timeout_seconds=LONG_SECONDS)
         self._may_use_jobs_bucket(self.dispatch_files, read=("requests/*", "jobs/*"), write=("jobs/*",))
         self._may_read_manifests(self.dispatch_files)
@@ -121,23 +132,20 @@ class Functions(Construct):
         self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
         self._may_use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
         self._may_abort_uploads(self.complete_job)
-        _allow(
-            self.complete_job,
-            ("states:SendTaskSuccess", "states:SendTaskFailure"),
-            ("*",),
-            because="IAM knows no resource for these: whoever holds a task's token may answer it.",
-        )
+        self._may_answer_tokens(self.complete_job)
+        # The export API is told of the end.
+        self._may_read_secrets(self.complete_job)
 
         self.count_stale_uploads = self._function("CountStaleUploads", timeout_seconds=LONG_SECONDS)
         _allow(self.count_stale_uploads, ("s3:ListBucketMultipartUploads",), self._landing_bucket_arns())
 
-        for function in self.of_states:
+        for function in (*self.of_states, self.export_callback):
             _allow(function, (*READ_TABLE, *WRITE_TABLE), (storage.jobs_table.table_arn,))
             _allow(function, ("events:PutEvents",), (bus.event_bus_arn,))
 
     @property
     def all(self) -> list[lambda_.Function]:
-        return [*self.of_states, self.count_stale_uploads]
+        return [*self.of_states, self.export_callback, self.count_stale_uploads]
 
     @property
     def of_files(self) -> list[lambda_.Function]:
@@ -151,6 +159,7 @@ class Functions(Construct):
         return [
             self.start_export,
             self.poll_export,
+            self.await_export,
             self.dispatch_files,
             self.process_file,
             self.process_file_large,
@@ -232,6 +241,8 @@ class Functions(Construct):
             "SLUICEWAY_BATCH_BYTES": str(settings.batch_bytes),
             "SLUICEWAY_BATCH_THREADS": str(settings.batch_threads),
             "SLUICEWAY_SPLIT_BYTES": str(settings.split_bytes),
+            # Only who starts an export has it to give away.
+            "SLUICEWAY_CALLBACK_URL": "",
             "SLUICEWAY_LARGE_MEMORY_MB": str(settings.process_file_large_memory_mb),
             # Every metric's one dimension: it tells the stacks of an account apart.
             "POWERTOOLS_SERVICE_NAME": settings.stack_id,
@@ -250,6 +261,14 @@ class Functions(Construct):
         if write:
             keys = [bucket.arn_for_objects(pattern) for pattern in write]
             _allow(function, WRITE_OBJECTS, keys, because=objects)
+
+    def _may_answer_tokens(self, function: lambda_.Function) -> None:
+        _allow(
+            function,
+            ("states:SendTaskSuccess", "states:SendTaskFailure"),
+            ("*",),
+            because="IAM knows no resource for these: whoever holds a task's token may answer it.",
+        )
 
     def _may_land_files(self, function: lambda_.Function) -> None:
         settings, buckets = self._settings, self._landing_bucket_arns()

@@ -21,15 +21,32 @@ TRANSIENT_ATTEMPTS = 4
 LONGEST_WAIT_SECONDS = 30
 
 
-def invoke(scope: Construct, function: lambda_.Function, payload: dict[str, str] | None = None) -> tasks.LambdaInvoke:
-    """A state named like the function. It passes on its input, or `payload`, and returns what the handler does."""
+def invoke(
+    scope: Construct,
+    function: lambda_.Function,
+    payload: dict[str, str] | None = None,
+    *,
+    until_answered: str | None = None,
+) -> tasks.LambdaInvoke:
+    """A state named like the function. It passes on its input, or `payload`, and returns what the handler does. With
+    `until_answered`, the path of the seconds it waits, it sleeps until its token is answered, and passes its
+    input on."""
+    sleeping = (
+        {
+            "integration_pattern": sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
+            "task_timeout": sfn.Timeout.at(until_answered),
+            "result_path": sfn.JsonPath.DISCARD,
+        }
+        if until_answered is not None
+        else {"output_path": "$.Payload"}
+    )
     state = tasks.LambdaInvoke(
         scope,
         function.node.id,
         lambda_function=function,
         payload=sfn.TaskInput.from_object(payload) if payload else None,
-        output_path="$.Payload",
         retry_on_service_exceptions=False,  # it knows neither jitter nor throttling
+        **sleeping,
     )
     state.add_retry(
         errors=list(THROTTLED),

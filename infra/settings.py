@@ -67,6 +67,9 @@ STACK = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 STAGE = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})?")
 ARN = re.compile(r"arn:aws[a-z-]*:[a-z0-9-]+:[a-z0-9-]*:[0-9]*:[^*?\s]+")
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+# EventBridge's schedule expressions. https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+SCHEDULE = re.compile(r"rate\([1-9][0-9]* (minute|minutes|hour|hours|day|days)\)|cron\([^()]+\)")
+REQUEST = re.compile(r"requests/[A-Za-z0-9!_.*'()/-]{1,200}")
 # Characters Secrets Manager allows in a name; no wildcard can come in.
 PREFIX = re.compile(r"[A-Za-z0-9/_+=.@-]{1,256}")
 
@@ -169,6 +172,12 @@ class Settings:
         "their route tables: each gets endpoints for S3 and DynamoDB; empty makes none",
     )
 
+    schedule: str = _setting(
+        "", optional(text(SCHEDULE, "rate(…) or cron(…)")), "when the job schedule_job starts by itself; empty is never"
+    )
+    schedule_job: str = _setting(
+        "", optional(text(REQUEST, "requests/NAME")), "key in the jobs bucket of the document the schedule starts"
+    )
     event_bus: str = _setting("default", text(BUS, "the name of an event bus in this account"), "where events go")
     file_events: tuple[str, ...] = _setting(
         ("REJECTED", "FAILED"), many(one_of(*FILE_EVENTS)), "states of a file that are announced"
@@ -205,6 +214,8 @@ class Settings:
             raise ValueError("\n".join(mistakes))
         settings = cls(**parsed)
         settings._check_vpc()
+        if bool(settings.schedule) != bool(settings.schedule_job):
+            raise ValueError("schedule_job: expected with schedule and not without, found one of them alone")
         return settings
 
     def _check_vpc(self) -> None:

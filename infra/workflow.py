@@ -14,6 +14,7 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 from infra.audit import explain, explain_wildcards
@@ -27,6 +28,7 @@ COLON = cdk.ArnFormat.COLON_RESOURCE_NAME
 
 JOB_ID = "$.job_id"
 EXECUTION = "$$.Execution.Id"
+JOB_REQUESTED = "Sluiceway Job Requested"
 # Executions that end so may never have reached a Catch.
 UNSEEN_ENDS = ("FAILED", "ABORTED", "TIMED_OUT")
 
@@ -49,6 +51,7 @@ class Workflow(Construct):
         is_ready = sfn.Choice(self, "IsExportReady")
         wait = sfn.Wait(self, "WaitForExport", time=sfn.WaitTime.seconds_path("$.wait_seconds"))
         poll_export = invoke(self, functions.poll_export, _job())
+        await_export = self._await_export(functions)
         dispatch_files = invoke(self, functions.dispatch_files, _job())
         is_empty = sfn.Choice(self, "IsEmpty")
         transfer_files = self._transfer_files(storage, functions)
@@ -66,7 +69,11 @@ class Workflow(Construct):
         start_failed = sfn.Pass(self, "StartFailed", parameters={"execution.$": EXECUTION, "error.$": "$"})
 
         start_export.next(is_ready)
-        is_ready.when(sfn.Condition.string_equals("$.action", "READY"), dispatch_files).otherwise(wait)
+        is_ready.when(sfn.Condition.string_equals("$.action", "READY"), dispatch_files)
+        is_ready.when(sfn.Condition.string_equals("$.action", "CALLBACK"), await_export).otherwise(wait)
+        # Called or not: the API itself is asked how the export stands.
+        await_export.next(poll_export)
+        await_export.add_catch(poll_export, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
         wait.next(poll_export).next(is_ready)
         dispatch_files.next(is_empty)
         is_empty.when(sfn.Condition.string_equals("$.action", "EMPTY"), complete_job).otherwise(transfer_files)
@@ -82,7 +89,7 @@ class Workflow(Construct):
         start_export.add_catch(is_live, errors=["JobIsLiveError"], result_path="$")
         start_export.add_catch(start_failed, errors=["States.ALL"], result_path="$")
         start_failed.next(complete_job)
-        for state in (poll_export, dispatch_files, transfer_files, commit_files):
+        for state in (await_export, poll_export, dispatch_files, transfer_files, commit_files):
             state.add_catch(complete_job, errors=["States.ALL"], result_path="$.error")
 
         self.state_machine = sfn.StateMachine(
@@ -97,6 +104,16 @@ class Workflow(Construct):
         )
         self._explain(storage, functions)
         self._complete_unseen_ends(functions)
+        self._start_when_asked(settings, storage)
+
+    def _await_export(self, functions: Functions) -> tasks.LambdaInvoke:
+        """Sleeps until ExportCallback answers its token, or as long as the job is patient."""
+        return invoke(
+            self,
+            functions.await_export,
+            {**_job(), "token": sfn.JsonPath.task_token},
+            until_answered="$.wait_seconds",
+        )
 
     def _transfer_files(self, storage: Storage, functions: Functions) -> sfn.DistributedMap:
         """One child a unit of work (infra/one_unit.py)."""
@@ -175,6 +192,34 @@ class Workflow(Construct):
             ),
             targets=[targets.LambdaFunction(functions.complete_job, dead_letter_queue=unheard)],
         )
+
+    def _start_when_asked(self, settings: Settings, storage: Storage) -> None:
+        """Besides StartExecution: an event on the bus, its detail being the execution's input; and a schedule."""
+        machine = cast(sfn.IStateMachine, self.state_machine)
+        detail = events.RuleTargetInput.from_event_path("$.detail")
+        events.Rule(
+            self,
+            "JobRequested",
+            description="Starts the job that an event asks for.",
+            event_bus=events.EventBus.from_event_bus_name(self, "RequestBus", settings.event_bus),
+            event_pattern=events.EventPattern(detail_type=[JOB_REQUESTED]),
+            targets=[targets.SfnStateMachine(machine, input=detail, dead_letter_queue=self.unheard_ends)],
+        )
+        if settings.schedule:
+            document = {"bucket": storage.jobs_bucket.bucket_name, "key": settings.schedule_job}
+            events.Rule(
+                self,
+                "JobScheduled",
+                description="Starts the job whose document lies in the jobs bucket.",
+                schedule=events.Schedule.expression(settings.schedule),
+                targets=[
+                    targets.SfnStateMachine(
+                        machine,
+                        input=events.RuleTargetInput.from_object({"job": document}),
+                        dead_letter_queue=self.unheard_ends,
+                    )
+                ],
+            )
 
 
 def _job() -> dict[str, str]:

@@ -26,7 +26,7 @@ from moto.stepfunctions.parser import models as parser_models
 
 from local import interpreter, rules, tables
 from local.asl import UnsupportedAslError
-from local.lambda_types import Function
+from local.lambda_types import FUNCTION_URLS, Function
 from local.patches import Patches
 
 LOG = logging.getLogger(__name__)
@@ -61,13 +61,13 @@ def reset() -> None:
     moto_api_backend.reset()
 
 
-def install(patches: Patches, hooks: interpreter.Hooks, deliver: rules.Deliver) -> None:
+def install(patches: Patches, hooks: interpreter.Hooks, deliver: rules.Deliver, start: rules.Start) -> None:
     # moto speaks up for each type and field it does not know; what matters of it is said by _ignored and asl.py.
     warnings.filterwarnings("ignore", category=UserWarning, module=r"moto\.")
     logging.getLogger("moto").setLevel(logging.ERROR)
     default_user_config["lambda"] = {"use_docker": False}
     interpreter.install(patches, hooks)
-    rules.install(patches, deliver)
+    rules.install(patches, deliver, start)
     tables.install(patches)
 
 
@@ -80,10 +80,10 @@ def stop_executions() -> None:
                     interpreter.stop_and_wait(execution)
 
 
-def deploy(template: Mapping[str, Any], client: Any, code: Path) -> Deployed:
+def deploy(template: Mapping[str, Any], client: Any, code: Path, endpoint_url: str) -> Deployed:
     """Creates the stack through `client(service)`. Raises botocore's ClientError when moto refuses the template,
     UnsupportedAslError when the engine cannot honour its state machine."""
-    template = with_bucket_names(template)
+    template = with_function_urls(with_bucket_names(template), endpoint_url)
     client("ssm").put_parameter(Name="/cdk-bootstrap/hnb659fds/version", Value="99", Type="String")
     try:
         client("cloudformation").create_stack(
@@ -121,6 +121,28 @@ def with_bucket_names(template: Mapping[str, Any]) -> dict[str, Any]:
             name = outputs[logical_id].removesuffix("Bucket").lower()
             resource.setdefault("Properties", {}).setdefault("BucketName", name)
     return named
+
+
+def with_function_urls(template: Mapping[str, Any], endpoint_url: str) -> dict[str, Any]:
+    """moto knows no function URLs: the engine's own endpoint serves them, under the name of the handler's folder."""
+    resources = dict(template["Resources"])
+    urls: dict[str, str] = {}
+    for logical_id, resource in template["Resources"].items():
+        if resource["Type"] == "AWS::Lambda::Url":
+            function = resource["Properties"]["TargetFunctionArn"]["Fn::GetAtt"][0]
+            folder = resources[function]["Properties"]["Handler"].partition(".")[0]
+            urls[logical_id] = f"{endpoint_url}{FUNCTION_URLS}{folder}/"
+            del resources[logical_id]
+
+    def filled(node: Any) -> Any:
+        if isinstance(node, dict):
+            place = node.get("Fn::GetAtt")
+            if isinstance(place, list) and place[0] in urls:
+                return urls[place[0]]
+            return {name: filled(value) for name, value in node.items()}
+        return [filled(each) for each in node] if isinstance(node, list) else node
+
+    return {**template, "Resources": filled(resources)}
 
 
 def _ignored(template: Mapping[str, Any]) -> list[str]:

@@ -153,9 +153,9 @@ class Engine:
         front.pool = self._pool = pool
         patches = Patches()
         self._stack.callback(patches.close)
-        deployment.install(patches, self._hooks(pool), pool.invoke_async)
+        deployment.install(patches, self._hooks(pool), pool.invoke_async, self._start_execution)
         self._stack.callback(self._stop_everything, deployment, pool)
-        deployed = deployment.deploy(template, self.client, self._code)
+        deployed = deployment.deploy(template, self.client, self._code, self.endpoint_url)
         self._take_over(deployed, s3, pool)
 
     def _start_pool(self, s3: S3) -> Pool:
@@ -171,6 +171,9 @@ class Engine:
         return interpreter.Hooks(
             invoke=pool.invoke, changed=rules.send_status, stop=pool.stop, wait_scale=self._wait_scale
         )
+
+    def _start_execution(self, machine: str, text: str) -> None:
+        self.client("stepfunctions").start_execution(stateMachineArn=machine, input=text)
 
     def _take_over(self, deployed: Deployed, s3: S3, pool: Pool) -> None:
         pool.deploy(deployed.functions)

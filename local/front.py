@@ -1,4 +1,4 @@
-"""The one endpoint: S3 to the store, Lambda invocations to the pool, everything else to moto.
+"""The one endpoint: S3 to the store, Lambda invocations and function URLs to the pool, everything else to moto.
 
 Knows how a request says which service it is for: the credential scope of its signature, or the marks of a presigned
 URL.
@@ -6,6 +6,7 @@ URL.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -17,7 +18,7 @@ from urllib.parse import unquote
 
 from local.calls import OnCall, call_of
 from local.http import Request, Response
-from local.lambda_types import MAX_PAYLOAD_BYTES
+from local.lambda_types import FUNCTION_URLS, MAX_PAYLOAD_BYTES
 from local.lambdas import Pool, PoolClosedError, UnknownFunctionError
 from local.limits import MAX_STATE_BYTES
 
@@ -52,6 +53,8 @@ class Front:
         self._moto = moto
 
     def __call__(self, request: Request) -> Response:
+        if request.path.startswith(FUNCTION_URLS):
+            return self._call_url(request)
         service = service_of(request)
         if service == "s3":
             self._tell(request, service)
@@ -95,6 +98,33 @@ class Front:
         if result.error_type is not None:
             headers.append(("X-Amz-Function-Error", "Unhandled"))
         return Response(200, headers, result.payload)
+
+    def _call_url(self, request: Request) -> Response:
+        """A call at a function URL: its event and its answer as in the Lambda developer guide, "Request and response
+        payloads", format 2.0."""
+        folder, _, rest = request.path.removeprefix(FUNCTION_URLS).partition("/")
+        body = request.body.read()
+        event = {
+            "version": "2.0",
+            "rawPath": f"/{rest}",
+            "rawQueryString": request.query,
+            "headers": request.headers,
+            "requestContext": {"http": {"method": request.method, "path": f"/{rest}", "protocol": "HTTP/1.1"}},
+            "body": base64.b64encode(body).decode(),
+            "isBase64Encoded": True,
+        }
+        if self.pool is None or len(body) > MAX_PAYLOAD_BYTES:
+            return Response(413 if self.pool else 404)
+        try:
+            result = self.pool.invoke(self.pool.named_after(folder), json.dumps(event).encode())
+        except UnknownFunctionError:
+            return Response(404)
+        except PoolClosedError:
+            return Response(503)
+        if result.error_type is not None:
+            return Response(502)
+        answer = json.loads(result.payload)
+        return Response(int(answer.get("statusCode", 200)), [], str(answer.get("body", "")).encode())
 
     def _ask_moto(self, request: Request, body: bytes) -> Response:
         captured: list[Any] = []

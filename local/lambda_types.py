@@ -11,6 +11,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# Where the engine serves function URLs: this, the folder of the handler, and what the caller adds.
+FUNCTION_URLS = "/function-urls/"
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024  # Lambda quotas: synchronous invocation, request and response each
 
 

@@ -70,6 +70,13 @@ class Pool:
             raise UnknownFunctionError(f"Function not found: {name}")
         return self._functions[short]
 
+    def named_after(self, folder: str) -> str:
+        """The name of the function whose handler lies in lambdas/<folder>. Raises UnknownFunctionError."""
+        for function in self._functions.values():
+            if function.handler.partition(".")[0] == folder:
+                return function.name
+        raise UnknownFunctionError(f"No function of {folder}")
+
     def invoke(self, name: str, payload: bytes, owner: str = "") -> Result:
         """Runs the function and waits for it. Raises UnknownFunctionError, PoolClosedError."""
         function = self.find(name)

@@ -1,4 +1,5 @@
-"""EventBridge as far as functions hear of it: rules with Lambda targets, and the events Step Functions sends itself.
+"""EventBridge as far as jobs hear of it: rules whose targets are functions and state machines, and the events Step
+Functions sends itself.
 
 Knows rules, patterns (moto's matcher) and the event of an execution's status. Refuses to know how a function runs.
 """
@@ -23,10 +24,11 @@ from local.patches import Patches
 LOG = logging.getLogger(__name__)
 
 Deliver = Callable[[str, bytes], None]
+Start = Callable[[str, str], None]
 
 
-def install(patches: Patches, deliver: Deliver) -> None:
-    """`deliver(function, payload)` invokes asynchronously."""
+def install(patches: Patches, deliver: Deliver, start: Start) -> None:
+    """`deliver(function, payload)` invokes asynchronously; `start(machine, input)` starts an execution."""
     original = events_models.Rule.send_to_targets
 
     def send_to_targets(self: Any, original_event: Any, transform_input: bool = True) -> None:
@@ -37,6 +39,8 @@ def install(patches: Patches, deliver: Deliver) -> None:
             service = target["Arn"].split(":")[2]
             if service == "lambda":
                 deliver(target["Arn"], _payload(target, original_event))
+            elif service == "states":
+                start(target["Arn"], _payload(target, original_event).decode())
             elif service in ("logs", "sqs", "events"):
                 alone = copy.copy(self)
                 alone.targets = [target]
@@ -54,6 +58,11 @@ def _payload(target: dict[str, Any], event: dict[str, Any]) -> bytes:
         transformer = target["InputTransformer"]
         parsed = EventTemplateParser.parse(transformer["InputTemplate"], transformer.get("InputPathsMap", {}), event)
         return json.dumps(parsed).encode()
+    if "InputPath" in target:
+        value: Any = event
+        for name in target["InputPath"].removeprefix("$").split(".")[1:]:
+            value = value[name]
+        return json.dumps(value).encode()
     shown = {name: value for name, value in event.items() if name != "ingestion-time"}
     if isinstance(shown.get("time"), int | float):
         moment = datetime.datetime.fromtimestamp(shown["time"], tz=datetime.UTC)

@@ -38,6 +38,7 @@ SOURCE_UNREACHABLE = "SourceUnreachable"
 PEAK_MEMORY_MB = "PeakMemoryMB"
 EXPORT_WAIT_SECONDS = "ExportWaitSeconds"
 STALE_UPLOADS = "StaleUploads"
+CALLBACKS_REJECTED = "CallbacksRejected"
 
 # A file up to the default limit that takes longer has a source, or a line to it, worth a look: at the 50 MB/s that a
 # function is known to reach, 5 GiB take 110 s.

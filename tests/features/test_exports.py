@@ -1,62 +1,25 @@
-"""Feature: an export API is asked, awaited and listed."""
+"""Features: export APIs are asked, awaited and listed, or call by themselves."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from pytest_bdd import given, parsers, scenarios, then, when
 
+from tests.features.vendor import KEY, Api
 from tests.features.world import World
-from tests.support.source import Reply, Request
 
-scenarios("exports.feature")
-
-
-@dataclass
-class Api:
-    """Answers `POST exports` and `GET exports/e1` under the scenario's folder."""
-
-    world: World
-    running_polls: int = 1
-    end: str = "DONE"
-    at_once: bool = False
-    html: bool = False
-    wrong: set[str] = field(default_factory=set)
-
-    def serve(self) -> None:
-        self.world.answer("/exports", self.on_start)
-        self.world.answer("/exports/e1", self.on_poll)
-
-    def on_start(self, request: Request) -> Reply:
-        assert request.method == "POST"
-        assert json.loads(request.body) == {"table": "orders"}
-        return self.reply({"id": "e1", "state": "QUEUED"} if not self.at_once else self.done())
-
-    def on_poll(self, _: Request) -> Reply:
-        self.running_polls -= 1
-        return self.reply({"state": "RUNNING"} if self.running_polls >= 0 else self.done())
-
-    def reply(self, said: dict[str, Any]) -> Reply:
-        return Reply(b"<html>down</html>") if self.html else Reply(json.dumps(said).encode())
-
-    def done(self) -> dict[str, Any]:
-        listed = [
-            {
-                "href": wanted.entry["url"],
-                "bytes": wanted.body.size,
-                "checksum": "0" * 64 if name in self.wrong else wanted.body.digest(),
-            }
-            for name, wanted in self.world.files.items()
-        ]
-        return {"state": self.end, "reason": "quota", "result": {"files": listed}}
+scenarios("exports.feature", "exports_by_polling.feature", "callbacks.feature")
 
 
 @pytest.fixture
-def api(world: World) -> Api:
-    return Api(world)
+def api(world: World) -> Iterator[Api]:
+    api = Api(world)
+    yield api
+    for thread in api.threads:
+        thread.join()
 
 
 @given("an export API with these files")
@@ -81,6 +44,11 @@ def _(api: Api) -> None:
     api.end = "ERROR"
 
 
+@given(parsers.parse("the vendor says {word:w}"))
+def _(api: Api, word: str) -> None:
+    api.running = word
+
+
 @given("the API answers with a page of HTML")
 def _(api: Api) -> None:
     api.html = True
@@ -91,23 +59,113 @@ def _(api: Api, name: str) -> None:
     api.wrong.add(name)
 
 
+@given("the job says how to finish and to abort an export")
+def _(world: World, api: Api) -> None:
+    api.more |= {what: {"method": "POST", "url": world.url(f"/{what}")} for what in ("finish", "abort")}
+
+
+@given(parsers.parse("the job asks {count:d} times at most"))
+def _(api: Api, count: int) -> None:
+    api.poll["max_polls"] = count
+
+
+@given("the list comes a file a page")
+def _(api: Api) -> None:
+    api.paged = True
+
+
+@given("the total changes after the first page")
+def _(api: Api) -> None:
+    api.total_changes = True
+
+
+@given("each file's link must be asked for")
+def _(api: Api) -> None:
+    api.links = True
+
+
+@given("the API wants a token that it soon forgets")
+def _(world: World, api: Api) -> None:
+    api.guard()
+    use_tokens(world, api)
+
+
+@given("the API gives nobody a token")
+def _(world: World, api: Api) -> None:
+    api.gives_tokens = False
+    use_tokens(world, api)
+
+
+@given("the job misspells the status mapping")
+def _(api: Api) -> None:
+    api.poll["status_maping"] = {}
+
+
+@given("the job waits for a call")
+def _(world: World, api: Api) -> None:
+    secret = world.put_secret(KEY)
+    api.more |= {"wait": "callback", "callback": {"secret": secret, "timeout_minutes": 5}}
+    api.running_polls = 0
+
+
+@given("the vendor calls once the job sleeps")
+def _(api: Api) -> None:
+    api.call = "once asleep"
+
+
+@given("the vendor calls before it answers the start request")
+def _(api: Api) -> None:
+    api.call = "first"
+
+
+@given("a stranger calls first")
+def _(api: Api) -> None:
+    api.stranger = True
+
+
+@given(parsers.parse("the job is patient for {seconds:d} second"))
+def _(api: Api, seconds: int) -> None:
+    api.more["callback"]["timeout_minutes"] = seconds / 60
+
+
 @when("a job lands the export")
 def _(world: World, api: Api) -> None:
-    poll = {
-        "url": world.url("/exports/") + "{{ id }}",
-        "status": "state",
-        "status_mapping": {"running": ["QUEUED", "RUNNING"], "completed": ["DONE"], "failed": ["ERROR"]},
-        "interval_seconds": 1,
-    }
-    source = {
-        "type": "http",
-        "start": {"url": world.url("/exports"), "json": {"table": "orders"}},
-        "files": {"list": "result.files", "url": "href", "size": "bytes", "digests": {"sha256": "checksum"}},
-    }
-    world.run({"job_id": world.job_id, "source": source if api.at_once else source | {"poll": poll}})
+    world.run(api.document())
 
 
 @then(parsers.parse("the API was asked to start {starts:d} time and polled {polls:d} times"))
 def _(world: World, starts: int, polls: int) -> None:
     assert len(world.asked("/exports", "POST")) == starts
     assert len(world.asked("/exports/e1")) == polls
+
+
+@then(parsers.parse("the vendor was told to finish {finished:d} time and to abort {aborted:d} times"))
+@then(parsers.parse("the vendor was told to finish {finished:d} times and to abort {aborted:d} time"))
+def _(world: World, finished: int, aborted: int) -> None:
+    assert (len(world.asked("/finish", "POST")), len(world.asked("/abort", "POST"))) == (finished, aborted)
+
+
+@then("the file that was refused was asked for again with a new token")
+def _(api: Api) -> None:
+    assert api.refused == 1 or len(api.forgotten) == 1
+
+
+@then("no token stands in any report, row or execution")
+def _(world: World, api: Api) -> None:
+    assert world.submitted is not None and api.tokens
+    execution = world.jobs.stepfunctions.describe_execution(executionArn=world.submitted.execution)
+    seen = json.dumps([world.rows(), execution["input"], execution.get("output")])
+    for name in ("report.jsonl", "summary.json", "failed.jsonl"):
+        seen += world.output(name).read_text()
+    assert not [token for token in api.tokens if token in seen]
+
+
+@then("the stranger was refused")
+def _(api: Api) -> None:
+    assert api.stranger_heard == 403
+
+
+def use_tokens(world: World, api: Api) -> None:
+    secret = world.put_secret(json.dumps({"client_id": "id", "client_secret": "secret-of-client"}))
+    auth = {"type": "oauth2", "token_url": world.url("/token"), "secret": secret}
+    api.more |= {"auth": auth, "download": {"auth": "inherit"}}

@@ -118,6 +118,17 @@ class World:
         """The lines of report.jsonl by key."""
         return {line["key"]: line for line in _lines(self.output("report.jsonl"))}
 
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row of the jobs table, as DynamoDB spells it."""
+        pages = self.jobs.dynamodb.get_paginator("scan").paginate(TableName=self.jobs.jobs_table)
+        return [item for page in pages for item in page["Items"]]
+
+    def put_secret(self, text: str) -> str:
+        """Keeps a secret of this scenario; returns the name a job gives it."""
+        name = f"sluiceway/{self.job_id}"
+        self.engine.client("secretsmanager").create_secret(Name=name, SecretString=text)
+        return name
+
     def problems(self) -> list[Any]:
         """What a failing assertion had better show."""
         path = self.output("report.jsonl")

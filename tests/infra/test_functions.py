@@ -18,10 +18,12 @@ LAMBDAS = Path(__file__).resolve().parents[2] / "lambdas"
 MOVERS = ("process_file", "process_file_large", "move_segment", "finish_file")
 # CommitFiles completes what the others have sent.
 WRITERS = (*MOVERS, "commit_files")
-STATES = ("start_export", "poll_export", "dispatch_files", *MOVERS, "record_failure", "commit_files", "complete_job")
-FOLDERS = (*STATES, "count_stale_uploads")
+ENDERS = ("record_failure", "commit_files", "complete_job")
+STATES = ("start_export", "poll_export", "await_export", "dispatch_files", *MOVERS, *ENDERS)
+FOLDERS = (*STATES, "export_callback", "count_stale_uploads")
 # IAM knows no resource for these actions.
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+ANSWERERS = ("await_export", "export_callback", "complete_job")
 TOKENS = {"states:SendTaskSuccess", "states:SendTaskFailure"}
 INTERFACES = {
     *("ec2:CreateNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"),
@@ -101,7 +103,7 @@ def test_each_function_has_a_role_of_its_own_without_managed_policies(template: 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_no_statement_holds_a_wildcard_that_is_not_forced(template: Template, folder: str) -> None:
-    forced = TRACES | (TOKENS if folder == "complete_job" else set())
+    forced = TRACES | (TOKENS if folder in ANSWERERS else set())
     objects = (f"{template.bucket('JobsBucket')}/", f"{template.bucket('LandingBucket')}/")
     for statement in template.statements_of_function(folder):
         assert statement.effect == "Allow"
@@ -204,9 +206,9 @@ def test_manifest_buckets_may_be_read_where_manifests_are_read(synth: Callable[.
 def test_secrets_may_be_read_under_the_prefix_alone_where_requests_are_made(synth: Callable[..., Template]) -> None:
     template = synth(**SETTINGS)
     prefix = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:vendor/*"
-    for folder in ("start_export", "poll_export", "dispatch_files", *MOVERS):
+    for folder in ("start_export", "poll_export", "export_callback", "dispatch_files", *MOVERS, "complete_job"):
         assert template.resources_for(folder, "secretsmanager:GetSecretValue") == {prefix}
-    for folder in ("record_failure", "complete_job", "count_stale_uploads"):
+    for folder in ("await_export", "record_failure", "count_stale_uploads"):
         assert not template.resources_for(folder, "secretsmanager:GetSecretValue")
 
 

@@ -104,6 +104,7 @@ def test_each_trouble_has_its_alarm(template: Template) -> None:
     assert set(alarms(template)) == {
         *("ExecutionsFailed", "ExecutionsTimedOut", "UnheardEnds"),
         *("FilesFailing", "SlowFiles", "SourceUnreachable", "PoolExhausted", "StaleUploads"),
+        "CallbacksRejected",
         *("MemoryHigh", "FunctionErrors", "Throttles"),
     }
 

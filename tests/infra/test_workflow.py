@@ -15,7 +15,7 @@ from infra.tools import command
 from tests.infra.template import Template, states_of, targets_of, text
 
 CHILD_TASKS = ("ProcessFile", "ProcessFileLarge", "MoveSegment", "FinishFile", "RecordFailure")
-TASKS = ("StartExport", "PollExport", "DispatchFiles", *CHILD_TASKS, "CommitFiles", "CompleteJob")
+TASKS = ("StartExport", "PollExport", "AwaitExport", "DispatchFiles", *CHILD_TASKS, "CommitFiles", "CompleteJob")
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +43,8 @@ def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
     assert machine["StartAt"] == "StartExport"
     assert {name: targets_of(state) for name, state in machine["States"].items()} == {
         "StartExport": {"IsExportReady", "JobIsLive", "StartFailed"},
-        "IsExportReady": {"DispatchFiles", "WaitForExport"},
+        "IsExportReady": {"DispatchFiles", "AwaitExport", "WaitForExport"},
+        "AwaitExport": {"PollExport", "CompleteJob"},
         "WaitForExport": {"PollExport"},
         "PollExport": {"IsExportReady", "CompleteJob"},
         "DispatchFiles": {"IsEmpty", "CompleteJob"},
@@ -105,7 +106,8 @@ def test_a_segment_goes_on_until_it_is_moved(states: dict[str, dict[str, Any]]) 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_is_served_by_the_folder_of_its_name(states: dict[str, dict[str, Any]], name: str) -> None:
     assert states[name]["Parameters"]["FunctionName"] == folder_of(name)
-    assert states[name]["OutputPath"] == "$.Payload"
+    # AwaitExport sleeps: what wakes it is not what its function returned.
+    assert states[name].get("OutputPath") == (None if name == "AwaitExport" else "$.Payload")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -136,6 +138,29 @@ def test_a_failure_at_the_start_leaves_the_input_behind(machine: dict[str, Any])
     assert live == {"ErrorEquals": ["JobIsLiveError"], "ResultPath": "$", "Next": "JobIsLive"}
     assert other == {"ErrorEquals": ["States.ALL"], "ResultPath": "$", "Next": "StartFailed"}
     assert machine["States"]["StartFailed"]["Parameters"] == {"execution.$": "$$.Execution.Id", "error.$": "$"}
+
+
+def test_a_workflow_sleeps_until_it_is_called_or_has_been_patient(states: dict[str, dict[str, Any]]) -> None:
+    state = states["AwaitExport"]
+    assert state["Resource"].endswith(":lambda:invoke.waitForTaskToken")
+    assert (state["TimeoutSecondsPath"], state["ResultPath"]) == ("$.wait_seconds", None)
+    assert state["Parameters"]["Payload"]["token.$"] == "$$.Task.Token"
+    assert state["Catch"][0] == {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "PollExport"}
+
+
+def test_an_event_and_a_schedule_start_the_machine(synth: Callable[..., Template]) -> None:
+    plain = synth()
+    _, rule = plain.the("AWS::Events::Rule", "JobRequested")
+    assert rule["Properties"]["EventPattern"] == {"detail-type": ["Sluiceway Job Requested"]}
+    (target,) = rule["Properties"]["Targets"]
+    machine_id, _ = plain.the("AWS::StepFunctions::StateMachine")
+    assert (target["InputPath"], text(target["Arn"])) == ("$.detail", f"${{{machine_id}}}")
+    assert not [name for name in plain.of_type("AWS::Events::Rule") if "JobScheduled" in name]
+
+    timed = synth(schedule="rate(1 day)", schedule_job="requests/daily.json")
+    _, rule = timed.the("AWS::Events::Rule", "JobScheduled")
+    assert rule["Properties"]["ScheduleExpression"] == "rate(1 day)"
+    assert "requests/daily.json" in text(rule["Properties"]["Targets"][0]["Input"])
 
 
 def test_every_child_records_its_failure(states: dict[str, dict[str, Any]]) -> None:
