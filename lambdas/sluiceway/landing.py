@@ -256,7 +256,7 @@ def _move(
         "source_resumes": source.resumes,
     }
     if isinstance(outcome, Outcome):
-        result = _result(outcome, measured)
+        result = replace(_result(outcome, measured), source_validator=source.validator)
         if isinstance(upload, StagedUpload) and upload.staged is not None:
             return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
         return result

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sluiceway.errors import (
@@ -26,6 +26,7 @@ from sluiceway.landing import Options, Tools
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.probe import probe
+from sluiceway.source.stated import stated_digests
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.digest import ALGORITHMS
@@ -37,7 +38,8 @@ from sluiceway.transfer.verify import Expectation
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A file being moved in `segments` segments of parts of `part_bytes`. JSON-ready by `asdict`: no URL is in it."""
+    """A file being moved in `segments` segments of parts of `part_bytes`. `stated` are the CRCs that
+    its source states. JSON-ready by `asdict`: no URL is in it."""
 
     upload_id: str
     attempt: str
@@ -46,6 +48,7 @@ class Split:
     part_bytes: int
     segment_bytes: int
     segments: int
+    stated: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Split:
@@ -81,7 +84,14 @@ def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: 
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
     upload = Upload(tools.s3, target_of(task, options, facts.headers, checksum.name))
     return Split(
-        upload.begin(), upload.attempt, facts.validator, facts.length, plan.part_bytes, segment_bytes, len(segments)
+        upload_id=upload.begin(),
+        attempt=upload.attempt,
+        validator=facts.validator,
+        length=facts.length,
+        part_bytes=plan.part_bytes,
+        segment_bytes=segment_bytes,
+        segments=len(segments),
+        stated={name: value for name, value in stated_digests(facts.headers).items() if name in COMBINABLE},
     )
 
 
@@ -120,7 +130,7 @@ def move_segment(
                 on_progress=tools.on_progress,
                 stop=tools.time_left.is_short if tools.time_left else None,
                 begin=begin,
-                algorithms=set(task.digests) | {checksum.name.lower()},
+                algorithms={*task.digests, *split.stated, checksum.name.lower()},
             ).run()
     except SourceRestartError as error:
         raise SourceChangedError(f"{error}; its other segments are of the file as it was") from error
@@ -139,7 +149,8 @@ def finish_split(
     checksum = _checksum(options)
     whole = combine(sums)
     digests = {name: f"{value:0{2 * ALGORITHMS[name]}x}" for name, value in whole.crcs.items()}
-    expectation = Expectation(task.size, {"caller": task.digests} if task.digests else {})
+    authors = {"caller": task.digests, "source": split.stated}
+    expectation = Expectation(task.size, {author: stated for author, stated in authors.items() if stated})
     target = target_of(task, options, {}, checksum.name)
     with Upload(tools.s3, target, upload_id=split.upload_id, attempt=split.attempt) as upload:
         if whole.bytes != split.length:

@@ -66,9 +66,10 @@ class FileTask:
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
-    source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored; `pool_waits` counts
-    requests that waited for a free connection, `relays` the invocations before the last. `staged` is what completes
-    a STAGED file, `checkpoint` where one that must RETRY_LINK goes on."""
+    source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored, `source_validator`
+    is the ETag or Last-Modified that the source gave them; `pool_waits` counts requests that waited for a free
+    connection, `relays` the invocations before the last. `staged` is what completes a STAGED file, `checkpoint` where
+    one that must RETRY_LINK goes on."""
 
     state: FileState
     bytes: int = 0
@@ -91,6 +92,7 @@ class FileResult:
     segments: int = 0
     staged: Mapping[str, Any] | None = None
     checkpoint: Mapping[str, Any] | None = None
+    source_validator: str | None = None
 
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:

@@ -35,6 +35,7 @@ def report_line(task: FileTask, result: FileResult) -> bytes:
             "error": error_of(result),
             "reason": result.reason,
             "digests": dict(result.digests),
+            "source_validator": result.source_validator,
             "verified_by": list(result.verified_by),
             "parts": result.parts,
             "seconds": result.seconds,
