@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 from sluiceway.spec.entries import check_url
 from sluiceway.spec.mistakes import expected
 
-PLACEHOLDER = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+PLACEHOLDER = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 # `name:path`. A colon stands in JMESPath only inside brackets and braces, so no expression begins like this.
 PLACE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)\s*:\s*(.+?)\s*", re.DOTALL)
 # RFC 9110, 5.6.2: a field name is a token. A value with a line break would be a second header.
