@@ -14,8 +14,7 @@ URLS = {"type": "urls", "files": ["https://h/a"]}
 HTTP = {
     "type": "http",
     "start": {"url": "https://h/exports", "json": {"table": "orders"}},
-    "poll": {"url": "https://h/exports/{{ id }}", "status": "status",
-             "status_mapping": {"completed": ["done"]}},
+    "poll": {"url": "https://h/exports/{{ id }}", "status": "status", "status_mapping": {"completed": ["done"]}},
     "files": {"list": "files[].{url: href}"},
 }
 FULL = {
@@ -96,7 +95,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     (http("poll", status="a["), ["source.poll.status: expected a JMESPath expression, found 'a['"]),
     (http("poll", url="https://h/{{ a[ }}"), ["source.poll.url: expected a JMESPath expression"]),
     (http("poll", url_header="Location"), ["source.poll: expected url or url_header, one of them"]),
-    (http("poll", status_mapping={"completed": []}), ["source.poll.status_mapping.completed: expected at least 1 items"]),
+    (http("poll", status_mapping={"completed": []}),
+     ["source.poll.status_mapping.completed: expected at least 1 items"]),
     (http("files", digests={"sha3": "x"}), ["source.files.digests: expected digests named md5, "]),
     ({"source": {"type": "manifest", "location": "s3://b/k", "format": "xml"}}, ["source.format: expected jsonl, "]),
 ]  # fmt: skip
