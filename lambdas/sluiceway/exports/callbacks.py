@@ -50,6 +50,16 @@ def is_heard(services: Services, export: Export) -> bool:
     return export.callback is not None and services.callbacks.is_heard(export.callback)
 
 
+def refusals(services: Services, export: Export) -> str:
+    """For the outcome of a job that was never called by right: how many calls were refused, and why the last was."""
+    row = services.callbacks.find(export.callback) if export.callback else None
+    if row is None or "rejected" not in row:
+        return ""
+    return (
+        f"; {row['rejected']} calls were refused ({CallbackRejectedError.__name__}), the last: {row['last_rejected']}"
+    )
+
+
 def await_call(services: Services, callback_id: str, token: str) -> bool:
     """Leaves the token of the waiting workflow; tells whether it was answered at once, for the call had come before."""
     if not services.callbacks.store_token(callback_id, token):

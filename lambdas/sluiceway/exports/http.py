@@ -70,7 +70,10 @@ def poll(services: Services, source: HttpSource, row: JobRow) -> Step:
         export = ask_anew(export, row)
     if export.state != "running" or config is None or export.poll_url is None:
         return READY
-    check_patience(config, export)
+    try:
+        check_patience(config, export)
+    except ExportTimeoutError as error:
+        raise ExportTimeoutError(f"{error}{callbacks.refusals(services, export)}") from None
     api, places = api_of(services, source), places_of(source, row, export)
     asked = places.request(config.model_copy(update={"url": export.poll_url}))
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from sluiceway.errors import ExportTimeoutError
 from tests.support.deployment import Deployment, deploy
 from tests.support.secrets import put_secret
 from tests.support.source import Reply, SourceServer
@@ -60,7 +61,7 @@ class Vendor:
             "type": "http", "wait": "callback", "callback": callback,
             "start": {"url": self.source.url("/exports"), "json": {"notify": "{{ callback:url }}"}},
             "poll": {"url": self.source.url("/exports/{{ id }}"), "status": "status",
-                     "status_mapping": {"running": ["RUNNING"], "completed": ["DONE"]}},
+                     "max_polls": 1, "status_mapping": {"running": ["RUNNING"], "completed": ["DONE"]}},
             "files": {"list": "files"},
         }}  # fmt: skip
         execution = self.deployment.new_execution()
@@ -187,6 +188,17 @@ def test_a_refused_call_is_counted_and_says_nothing_to_its_caller(
     assert '"CallbacksRejected":[1.0]' in printed
     row = next(row for row in deployment.rows() if row["pk"]["S"].startswith("CALLBACK#"))
     assert (row["rejected"]["N"], row["last_rejected"]["S"]) == ("1", "the signature is wrong")
+
+
+def test_calls_that_were_refused_are_told_in_the_outcome_of_a_job_that_gives_up(
+    deployment: Deployment, vendor: Vendor
+) -> None:
+    vendor.start()
+    vendor.call(key="another-key")
+    vendor.source.replies["/exports/1"] = Reply(b'{"status": "RUNNING"}')
+    deployment.invoke("poll_export", vendor.owner)
+    with pytest.raises(ExportTimeoutError, match=r"1 calls were refused \(CallbackRejectedError\), the last: the sign"):
+        deployment.invoke("poll_export", vendor.owner)
 
 
 def test_base64_signatures_of_the_body_alone_are_understood(vendor: Vendor, tokens: Tokens) -> None:
