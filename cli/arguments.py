@@ -9,6 +9,9 @@ from typing import Any
 import typer
 
 # As the setting allowed_sources has it; an IPv6 address stands in brackets.
+# S3 User Guide, "General purpose bucket naming rules", without the rarities (other stores
+# take shorter names); or the ARN of an access point.
+BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?|arn:aws[a-z-]*:s3:.+")
 HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 

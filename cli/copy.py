@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from cli.arguments import BUCKET
 from cli.exits import Exit, of_file
 from cli.signals import terminated_as_interrupt
 from sluiceway.errors import PolicyError, SluicewayError
@@ -147,7 +148,7 @@ def _url(text: str) -> str:
 
 def _target(text: str) -> tuple[str, str]:
     bucket, _, key = text.removeprefix("s3://").partition("/")
-    if not text.startswith("s3://") or not bucket or not key:
+    if not text.startswith("s3://") or not BUCKET.fullmatch(bucket) or not key:
         raise typer.BadParameter(f"expected s3://BUCKET/KEY, found {text!r}", param_hint="s3://BUCKET/KEY")
     return bucket, key
 

@@ -130,14 +130,35 @@ def _as_job(found: Any) -> Mapping[str, Any]:
 
 def _parse_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_once)
     except ValueError as error:
         raise InvalidJobError([FieldError("job", str(error), "JSON")]) from None
 
 
+def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """An object whose fields stand once. Raises ValueError naming one that is doubled: of two, one would be ignored."""
+    fields: dict[Any, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"the field {name!r} twice in one object")
+        fields[name] = value
+    return fields
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML 1.2 asks that keys of a mapping be unique; PyYAML takes the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        try:
+            _once([(self.construct_object(key, deep=True), None) for key, _ in node.value])
+        except (TypeError, ValueError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+        return super().construct_mapping(node, deep)
+
+
 def _parse_yaml(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_bytes())
+        return yaml.load(path.read_bytes(), _StrictLoader)
     except yaml.YAMLError as error:
         raise InvalidJobError([FieldError("job", " ".join(str(error).split()), "YAML")]) from None
 

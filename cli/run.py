@@ -6,6 +6,7 @@ happens. Refuses to know how the engine works inside and how a view is drawn.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ from cli.refusal import refuse
 from cli.signals import terminated_as_interrupt
 from cli.view import JobProgress
 from infra.settings import Settings, split_assignments
-from sluiceway.errors import JobError
+from sluiceway.errors import FieldError, InvalidJobError, JobError
 
 if TYPE_CHECKING:
     from local.engine import Engine
@@ -33,6 +34,7 @@ def run(job: str, landed: Path, allow_source: list[str], assignments: list[str],
     try:
         loaded = load(job)
         settings = _settings(assignments, allow_source, loaded)
+        _make_folder(landed)
     except (JobError, ValueError) as error:
         return refuse(job, error, as_json=as_json)
     with terminated_as_interrupt():
@@ -43,7 +45,6 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], *, as_json: 
     # Here, not above: moto and CDK take seconds to import, and a wrong job needs neither.
     from local.engine import Engine
 
-    landed.mkdir(parents=True, exist_ok=True)
     with JobProgress() as progress:
         progress.note(f"{loaded.job_id}: setting up the engine")
         with Engine(landed.resolve(), settings=settings) as engine:
@@ -57,6 +58,17 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], *, as_json: 
             progress.stop()
             tell(outcome(view, seconds, str(outputs)), jobs, as_json=as_json)
     return Exit.INTERRUPTED if interrupted else of_job(view.state, (view.error or {}).get("type"))
+
+
+def _make_folder(landed: Path) -> None:
+    """Raises InvalidJobError where nothing can land there."""
+    try:
+        landed.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=landed):
+            return
+    except OSError as error:
+        found = f"{str(landed)!r} ({error.strerror})"
+        raise InvalidJobError([FieldError("--landed", found, "a folder that can be made and written to")]) from error
 
 
 def _follow(loaded: Loaded, jobs: JobsClient, progress: JobProgress) -> tuple[JobView, bool]:

@@ -134,12 +134,14 @@ def print_outcome(
         if n == MAX_PROBLEMS:
             console.print("  … and more: see report.jsonl")
             break
-        reason = line["error"] or {}
-        console.print(
-            Text(f"{line['status']} {line['bucket']}/{line['key']}: {reason.get('type')}: {reason.get('message')}"),
-            soft_wrap=True,
-        )
+        console.print(Text(f"{line['status']} {line['bucket']}/{line['key']}: {_why(line)}"), soft_wrap=True)
     console.print(f"outputs: {outcome['outputs']}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _why(line: Mapping[str, Any]) -> str:
+    """An error by name and text; a cancelled file has a reason instead."""
+    error = line["error"]
+    return f"{error['type']}: {error['message']}" if error else str(line["reason"])
 
 
 def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from importlib.metadata import PackageMetadata, metadata
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +54,14 @@ def node_tools() -> list[Package]:
     return sorted(set(found), key=lambda package: (package.name, package.version))
 
 
-def licence_of(stated: PackageMetadata) -> str:
-    """The SPDX expression (PEP 639) where there is one, else the classifiers, else the first line of free text."""
+def licence_of(stated: Any) -> str:
+    """From a distribution's metadata, an email.message.Message. The SPDX expression (PEP 639) where there is one, else the classifiers, else the first line of free text."""
     if expression := stated.get("License-Expression"):
-        return expression
+        return str(expression)
     classifiers = [each.removeprefix(_OSI) for each in stated.get_all("Classifier") or () if each.startswith(_OSI)]
     if classifiers:
         return ", ".join(sorted(classifiers))
-    return (stated.get("License") or "not stated").strip().splitlines()[0]
+    return str(stated.get("License") or "not stated").strip().splitlines()[0]
 
 
 def document() -> str:

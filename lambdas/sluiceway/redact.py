@@ -17,8 +17,8 @@ _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\\]+""")
 
 @functools.lru_cache(maxsize=16)  # one file's URL is redacted several times in a row
 def redact_url(url: str) -> str:
-    """`https://user:pw@host/path?sig=1#f` -> `https://host/path?redacted`. Never raises: a URL too odd to be
-    parsed comes back as `redacted` alone."""
+    """`https://user:pw@host/path?sig=1#f` -> `https://host/path?redacted`. Never raises: a URL without a
+    host comes back as its scheme and `redacted`, one too odd to be parsed as `redacted` alone."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -28,7 +28,7 @@ def redact_url(url: str) -> str:
     except ValueError:
         return REDACTED
     if not parts.scheme or not host:
-        return REDACTED
+        return f"{parts.scheme}:{REDACTED}" if parts.scheme else REDACTED
     query = f"?{REDACTED}" if parts.query else ""
     path = parts.path
     if not path.isprintable():
