@@ -55,7 +55,8 @@ def node_tools() -> list[Package]:
 
 
 def licence_of(stated: Any) -> str:
-    """From a distribution's metadata, an email.message.Message. The SPDX expression (PEP 639) where there is one, else the classifiers, else the first line of free text."""
+    """From a distribution's metadata, an email.message.Message: the SPDX expression (PEP 639) where there is one, else
+    the classifiers, else the first line of free text."""
     if expression := stated.get("License-Expression"):
         return str(expression)
     classifiers = [each.removeprefix(_OSI) for each in stated.get_all("Classifier") or () if each.startswith(_OSI)]
