@@ -55,7 +55,8 @@ class Engine:
 
     `landed` is the folder of the objects, `landed/<bucket>/<key>`. `settings` are names of infra/settings.py with
     their values as text. `secrets` is a JSON file `{name: value}`. `wait_scale` shortens the state machine's Wait
-    states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/. `on_call` is told every request.
+    states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/. `on_call` is
+    told every request.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
     EngineBusyError, OSError for a port that is taken.
