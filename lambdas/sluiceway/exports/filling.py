@@ -17,7 +17,7 @@ import jmespath
 
 from sluiceway.errors import NotInReplyError
 from sluiceway.redact import redact_url
-from sluiceway.spec.http_source import Request
+from sluiceway.spec.requests import Request
 from sluiceway.spec.templates import HEADER_NAME, PLACEHOLDER, split_place
 
 

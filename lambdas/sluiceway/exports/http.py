@@ -29,7 +29,8 @@ from sluiceway.exports.standing import READY, Export, Step, ask_anew, begin, fin
 from sluiceway.exports.waiting import check_patience, seconds_to_wait
 from sluiceway.redact import redact_url
 from sluiceway.source.client import Reply
-from sluiceway.spec.http_source import HttpSource, Poll, Request, Start
+from sluiceway.spec.http_source import HttpSource, Poll
+from sluiceway.spec.requests import Request, Start
 
 if TYPE_CHECKING:
     from sluiceway.aws.rows import JobRow
