@@ -101,11 +101,17 @@ def _memory_rows(found: Records, scheme: str, low: int, high: int) -> list[tuple
                 f"{peaks[1] - peaks[0]:+.1f} MiB ({peaks[0]:.1f} → {peaks[1]:.1f})",
             )
         )
-        rows.append((f"{_both(scheme)}: peak memory, 3 × 8 MiB parts", "≤ 79 MiB", f"{max(peaks):.1f} MiB"))
+        rows.append(
+            (f"{_both(scheme)}: peak memory of the command, 3 × 8 MiB parts", "≤ 79 MiB", f"{max(peaks):.1f} MiB")
+        )
     if found.has(SLUICEWAY, high):
         peak = max(record.peak_mib for record in found.of(SLUICEWAY, high))
         rows.append(
-            (f"{_both(scheme)}: peak memory, 3 planned parts of 51 MiB or less", "≤ 208 MiB", f"{peak:.1f} MiB")
+            (
+                f"{_both(scheme)}: peak memory of the command, 3 planned parts of 51 MiB or less",
+                "≤ 208 MiB",
+                f"{peak:.1f} MiB",
+            )
         )
     return rows
 
