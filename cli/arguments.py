@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -35,3 +37,17 @@ def host_port(text: Any) -> str:
     if not HOST_PORT.fullmatch(str(text)):
         raise typer.BadParameter(f"expected HOST or HOST:PORT, found {text!r}")
     return str(text)
+
+
+def secrets_file(text: Any) -> Path:
+    """A JSON file `{name: value}`, its values text. Its content is in no message."""
+    path = Path(str(text))
+    try:
+        found = json.loads(path.read_bytes())
+    except OSError as error:
+        raise typer.BadParameter(f"expected a file that can be read, found {text!r} ({error.strerror})") from None
+    except ValueError:
+        raise typer.BadParameter(f'expected JSON like {{"name": "value"}} in {text!r}, found something else') from None
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise typer.BadParameter(f"expected an object of names and values that are text in {text!r}")
+    return path

@@ -14,7 +14,7 @@ import typer
 from cli import stack_commands
 from cli.arguments import whole_number
 from cli.exits import Exit
-from cli.options import AllowSource, AsJson, Assignments, Landed
+from cli.options import AllowSource, AsJson, Assignments, Landed, SecretsFile
 
 app = typer.Typer(
     name="sluiceway",
@@ -42,6 +42,7 @@ def run(
     landed: Landed = Path("landed"),
     allow_source: AllowSource = [],  # noqa: B006  (Typer copies it)
     settings: Assignments = [],  # noqa: B006
+    secrets: SecretsFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a job on this machine, through the same state machine that runs on AWS. No account is needed.
@@ -52,6 +53,7 @@ def run(
       sluiceway run job.yaml --landed /data/in     a job with its destination, limits and digests
       sluiceway run files.csv --allow-source files.internal:8080
       sluiceway run job.json --json | jq .status
+      sluiceway run export.yaml --secrets secrets.json   what the job's auth names: {"sluiceway/acme": "…"}
       sluiceway run landed/<jobs bucket>/jobs/<job id>/failed.jsonl   what failed, once more
 
     \b
@@ -64,7 +66,7 @@ def run(
     """
     from cli import run as command
 
-    raise typer.Exit(command.run(job, landed, allow_source, settings, as_json=as_json))
+    raise typer.Exit(command.run(job, landed, allow_source, settings, secrets, as_json=as_json))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import host_port
+from cli.arguments import host_port, secrets_file
 
 AllowSource = Annotated[
     list[str],
@@ -24,4 +24,9 @@ Landed = Annotated[Path, typer.Option(metavar="DIR", help="Where objects land as
 Assignments = Annotated[
     list[str],
     typer.Option("--set", metavar="NAME=VALUE", help="Any setting of infra/settings.py, for this run; repeatable."),
+]
+
+SecretsFile = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", parser=secrets_file, help="Secrets that jobs may name, as JSON: {name: value}."),
 ]

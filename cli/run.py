@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 PROGRESS_SECONDS = "1"
 
 
-def run(job: str, landed: Path, allow_source: list[str], assignments: list[str], *, as_json: bool) -> Exit:
+def run(
+    job: str, landed: Path, allow_source: list[str], assignments: list[str], secrets: Path | None, *, as_json: bool
+) -> Exit:
     """Checks, runs, shows, and returns the exit code."""
     try:
         loaded = load(job)
@@ -38,16 +40,16 @@ def run(job: str, landed: Path, allow_source: list[str], assignments: list[str],
     except (JobError, ValueError) as error:
         return refuse(job, error, as_json=as_json)
     with terminated_as_interrupt():
-        return _run(loaded, landed, settings, as_json=as_json)
+        return _run(loaded, landed, settings, secrets, as_json=as_json)
 
 
-def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], *, as_json: bool) -> Exit:
+def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Path | None, *, as_json: bool) -> Exit:
     # Here, not above: moto and CDK take seconds to import, and a wrong job needs neither.
     from local.engine import Engine
 
     with JobProgress() as progress:
         progress.note(f"{loaded.job_id}: setting up the engine")
-        with Engine(landed.resolve(), settings=settings) as engine:
+        with Engine(landed.resolve(), settings=settings, secrets=secrets) as engine:
             jobs = _jobs_client(engine)
             for bucket in loaded.buckets - {engine.outputs["LandingBucket"]}:
                 jobs.s3.create_bucket(Bucket=bucket)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.arguments import whole_number
-from cli.options import AllowSource, AsJson, Assignments, Landed
+from cli.options import AllowSource, AsJson, Assignments, Landed, SecretsFile
 from sluiceway.jobs.states import JobState
 
 if TYPE_CHECKING:
@@ -177,10 +177,7 @@ def start(
     port: Annotated[
         int, typer.Option(metavar="PORT", parser=whole_number(0, 65535), help="On loopback; 0 takes a free one.")
     ] = 0,
-    secrets: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", exists=True, dir_okay=False, help="Secrets as JSON: {name: value}."),
-    ] = None,
+    secrets: SecretsFile = None,
     allow_source: AllowSource = [],  # noqa: B006  (Typer copies it)
     settings: Assignments = [],  # noqa: B006
     as_json: AsJson = False,

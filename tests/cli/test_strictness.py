@@ -38,6 +38,18 @@ def test_a_landing_folder_that_cannot_be_made_is_named(tmp_path: Path, place: st
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.parametrize("content", ["{", "[]", '{"sluiceway/a": 5}'])
+def test_a_secrets_file_that_holds_none_is_refused_without_showing_it(tmp_path: Path, content: str) -> None:
+    (tmp_path / "list.txt").write_text("https://example.org/a\n")
+    (tmp_path / "secrets.json").write_text(content)
+
+    ended = sluiceway("run", tmp_path / "list.txt", "--secrets", tmp_path / "secrets.json", cwd=tmp_path)
+
+    assert ended.code == 2
+    assert "--secrets" in ended.stderr and "Traceback" not in ended.stderr
+    assert not (tmp_path / "landed").exists()
+
+
 def test_a_bucket_name_that_s3_would_refuse_is_refused_at_once() -> None:
     ended = sluiceway("copy", "https://example.org/a", "s3://BAD_Bucket/a")
     assert ended.code == 2
