@@ -1,4 +1,7 @@
-"""One engine for all scenarios of a process, a world for each, and the sentences that features share."""
+"""One engine for all scenarios of a process, a world for each, and the sentences that features share.
+
+The engine goes when the process turns to another folder of tests: a process runs one engine at a time.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,19 @@ from tests.support.source import Reply, SourceServer
 OTHER_BUCKET = "other-bucket"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served() -> Iterator[SourceServer]:
     with SourceServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def refused() -> Iterator[SourceServer]:
     with SourceServer() as server:
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def closed() -> Iterator[str]:
     """A port that is bound and not listened on: nobody else takes it, and whoever connects is refused."""
     with socket.socket() as bound:
@@ -40,29 +43,29 @@ def closed() -> Iterator[str]:
         yield f"127.0.0.1:{bound.getsockname()[1]}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("landed")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def settings(served: SourceServer, closed: str) -> dict[str, str]:
     return {"part_mib": "5", "destination_buckets": OTHER_BUCKET, "allowed_sources": f"{served.host},{closed}"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def calls() -> list[Call]:
     """Every AWS call made so far."""
     return []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def engine(landed: Path, settings: dict[str, str], calls: list[Call]) -> Iterator[Engine]:
     with Engine(landed, settings=settings, wait_scale=0.1, on_call=calls.append) as engine:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def listener(engine: Engine) -> Listener:
     return Listener(engine)
 
