@@ -40,7 +40,7 @@ def host_port(text: Any) -> str:
 
 
 def secrets_file(text: Any) -> Path:
-    """A JSON file `{name: value}`, its values text. Its content is in no message."""
+    """A JSON file `{name: value}`; a value is text or an object, as headers are. Its content is in no message."""
     path = Path(str(text))
     try:
         found = json.loads(path.read_bytes())
@@ -48,6 +48,6 @@ def secrets_file(text: Any) -> Path:
         raise typer.BadParameter(f"expected a file that can be read, found {text!r} ({error.strerror})") from None
     except ValueError:
         raise typer.BadParameter(f'expected JSON like {{"name": "value"}} in {text!r}, found something else') from None
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise typer.BadParameter(f"expected an object of names and values that are text in {text!r}")
+    if not isinstance(found, dict) or not all(isinstance(value, str | dict) for value in found.values()):
+        raise typer.BadParameter(f"expected an object of names, each with a text or an object, in {text!r}")
     return path
