@@ -156,10 +156,11 @@ def _transfers(records: Sequence[Record], scheme: str, cores: str) -> str:
 
 def _row(found: Records, name: str, marginal: bool) -> list[str]:
     cells = [name]
+    none = "not run" if any(found.has(name, size) for size in found.sizes) else "absent"
     for size in found.sizes:
         runs = found.of(name, size)
         if not runs:
-            cells += ["absent"] * 3
+            cells += [none] * 3
             continue
         wall, cpu = spread([run.wall for run in runs]), spread([run.cpu for run in runs])
         peak = spread([run.peak_mib for run in runs])
@@ -168,7 +169,7 @@ def _row(found: Records, name: str, marginal: bool) -> list[str]:
         low, high = found.sizes[0], found.sizes[-1]
         per_gib = list(found.marginal(name, low, high).values())
         ratio = found.ratio(SLUICEWAY, name, low, high)
-        cells += [spread(per_gib).show() if per_gib else "absent", ratio.show() if ratio else "absent"]
+        cells += [spread(per_gib).show() if per_gib else none, ratio.show() if ratio else none]
     return cells
 
 
