@@ -13,7 +13,7 @@ from typing import Any
 
 from sluiceway.cost import Machine, job_cost
 from sluiceway.jobs.units import Unit
-from sluiceway.splitting import Split
+from sluiceway.landing.splitting import Split
 from sluiceway.transfer.checkpoint import Checkpoint, Position
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.plan import GIB, MAX_PARTS, MIB, plan_parts

@@ -105,12 +105,13 @@ def outcome(task: FileTask, result: FileResult) -> dict[str, Any]:
 
 def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileResult:
     # Here, not above: a wrong argument is answered without loading botocore.
-    from sluiceway import landing
+    from sluiceway.landing.land import land
+    from sluiceway.landing.options import Options
     from sluiceway.sink.client import s3_client
     from sluiceway.source.client import Client
     from sluiceway.source.policy import UrlPolicy
 
-    options = landing.Options(
+    options = Options(
         if_exists=request.if_exists,
         max_file_bytes=request.max_file_bytes,
         uploaders=request.uploaders,
@@ -123,7 +124,7 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
     s3 = s3_client(connections=request.uploaders + 1, ca_bundle=_s3_ca_bundle(ca_bundle))
     started = time.monotonic()
     try:
-        return landing.land(request.task, options, client=client, s3=s3, on_progress=on_progress)
+        return land(request.task, options, client=client, s3=s3, on_progress=on_progress)
     except SluicewayError as error:
         return FileResult.of_error(error, seconds=time.monotonic() - started)
 

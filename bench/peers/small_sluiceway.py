@@ -7,7 +7,8 @@ import os
 import sys
 
 from sluiceway.jobs.files import FileTask
-from sluiceway.landing import Options, land
+from sluiceway.landing.land import land
+from sluiceway.landing.options import Options
 from sluiceway.sink.client import s3_client
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy

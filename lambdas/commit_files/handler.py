@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.committing import commit_files
-from sluiceway.relaying import TimeLeft
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps.committing import commit_files
 from sluiceway.telemetry import logger, measure_file, metrics
 from sluiceway.wiring import services
 

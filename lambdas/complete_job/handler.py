@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.completing import complete_job
+from sluiceway.steps.completing import complete_job
 from sluiceway.telemetry import logger
 from sluiceway.wiring import services
 

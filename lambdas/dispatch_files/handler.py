@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.dispatching import dispatch_files
+from sluiceway.steps.dispatching import dispatch_files
 from sluiceway.telemetry import logger
 from sluiceway.wiring import services
 

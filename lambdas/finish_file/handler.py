@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.segmenting import SegmentEvent, finish_file
+from sluiceway.steps.segmenting import SegmentEvent, finish_file
 from sluiceway.telemetry import logger, measure_file, metrics
 from sluiceway.wiring import services
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.relaying import TimeLeft
-from sluiceway.segmenting import SegmentEvent, move_one_segment
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps.segmenting import SegmentEvent, move_one_segment
 from sluiceway.telemetry import logger
 from sluiceway.wiring import services
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.polling import poll_export
+from sluiceway.steps.polling import poll_export
 from sluiceway.telemetry import EXPORT_WAIT_SECONDS, logger, metrics
 from sluiceway.wiring import services
 

@@ -6,8 +6,8 @@ import gc
 from typing import Any
 
 from sluiceway.jobs.units import Unit
-from sluiceway.processing import next_step, process_unit
-from sluiceway.relaying import TimeLeft
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps.processing import next_step, process_unit
 from sluiceway.telemetry import logger, measure_file, metrics
 from sluiceway.wiring import services
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.starting import start_export
+from sluiceway.steps.starting import start_export
 from sluiceway.telemetry import logger
 from sluiceway.wiring import services
 

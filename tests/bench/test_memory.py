@@ -26,8 +26,9 @@ GROWTH = 4 * MIB
 TRANSFER = """
 import json, sys
 from sluiceway.jobs.files import FileTask
-from sluiceway.landing import Options, land
-from sluiceway.memory import peak_memory_bytes
+from sluiceway.landing.land import land
+from sluiceway.landing.options import Options
+from sluiceway.landing.memory import peak_memory_bytes
 from sluiceway.sink.client import s3_client
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy

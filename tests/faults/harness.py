@@ -20,7 +20,8 @@ import botocore.session
 
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.landing import Options, land
+from sluiceway.landing.land import land
+from sluiceway.landing.options import Options
 from sluiceway.sink.client import s3_client
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy

@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.landing import Options, land
+from sluiceway.landing.land import land
+from sluiceway.landing.options import Options
 from sluiceway.source import download
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sluiceway.jobs.files import FileTask
-from sluiceway.landing import Options, land
+from sluiceway.landing.land import land
+from sluiceway.landing.options import Options
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 from tests.faults.harness import BIG, KEY, PART, SMALL, s3_of

@@ -50,7 +50,7 @@ def test_process_file_imports_nothing_its_start_need_not_pay_for() -> None:
         env={"PYTHONPATH": str(LAMBDAS), "PATH": "", "POWERTOOLS_METRICS_NAMESPACE": "Sluiceway"},
     )  # fmt: skip
     loaded = set(run.stdout.split())
-    assert "sluiceway.landing" in loaded
+    assert "sluiceway.landing.land" in loaded
     # jmespath is there: botocore itself imports it.
     assert not loaded & {"pydantic", "ijson", "boto3", "yaml", "sluiceway.spec", "sluiceway.exports"}
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from sluiceway.fairness import Patience
-from sluiceway.relaying import TimeLeft
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps.fairness import Patience
 from tests.support.deployment import Deployment
 from tests.support.source import Body, Reply, Request, SourceServer
 

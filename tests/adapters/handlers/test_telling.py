@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from sluiceway import processing
 from sluiceway.aws.events import EventBus
 from sluiceway.aws.file_table import FileTable
 from sluiceway.aws.tasks import TaskTokens
 from sluiceway.errors import PublishError
+from sluiceway.steps import processing
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
 from tests.support.source import Body, Reply, Request, SourceServer

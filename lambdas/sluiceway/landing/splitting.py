@@ -19,10 +19,10 @@ from sluiceway.errors import (
     SourceRestartError,
     TooLargeError,
 )
-from sluiceway.facts import target_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
-from sluiceway.landing import Options, Tools
+from sluiceway.landing.facts import target_of
+from sluiceway.landing.options import Options, Tools
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.probe import probe

@@ -17,7 +17,7 @@ from sluiceway.sink.existing import Existing
 from sluiceway.sink.upload import ATTEMPT_METADATA, Target
 
 if TYPE_CHECKING:
-    from sluiceway.landing import Options
+    from sluiceway.landing.options import Options
 
 # S3 User Guide, "Working with object metadata": 2 KB in all, names and values, sent as US-ASCII headers.
 MAX_METADATA_BYTES = 2048

@@ -12,8 +12,8 @@ from typing import TypeVar
 from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
 from sluiceway.errors import SourceStatusError
 from sluiceway.jobs.files import FileTask
-from sluiceway.landing import Options, Tools
-from sluiceway.relaying import TimeLeft
+from sluiceway.landing.options import Options, Tools
+from sluiceway.landing.relaying import TimeLeft
 from sluiceway.wiring import Services
 
 T = TypeVar("T")

@@ -13,26 +13,26 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sluiceway.announcing import announce_files
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError
-from sluiceway.failures import Failure
-from sluiceway.fairness import NotNow, Patience
-from sluiceway.gates import is_stopped, may_begin
-from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FILE_ENDS, FileState
 from sluiceway.jobs.units import Unit
-from sluiceway.landing import land_or_pause
-from sluiceway.leftovers import abort_carried
-from sluiceway.progress import Progress
-from sluiceway.refreshing import may_renew, retry_link, wants_link
-from sluiceway.relaying import MAX_IDLE, TimeLeft
-from sluiceway.rerunning import still_stored
+from sluiceway.landing.land import land_or_pause
+from sluiceway.landing.relaying import MAX_IDLE, TimeLeft
+from sluiceway.landing.splitting import Split
 from sluiceway.sink.storage import abort_upload
-from sluiceway.splitting import Split
-from sluiceway.tools import options_of, tools_for, with_fresh_access
+from sluiceway.steps.announcing import announce_files
+from sluiceway.steps.failures import Failure
+from sluiceway.steps.fairness import NotNow, Patience
+from sluiceway.steps.gates import is_stopped, may_begin
+from sluiceway.steps.job_files import tasks_of
+from sluiceway.steps.leftovers import abort_carried
+from sluiceway.steps.progress import Progress
+from sluiceway.steps.refreshing import may_renew, retry_link, wants_link
+from sluiceway.steps.rerunning import still_stored
+from sluiceway.steps.tools import options_of, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.wiring import Services
 
@@ -99,7 +99,7 @@ def process_unit(
 
 def _begin_split(services: Services, job: JobRow, task: FileTask) -> Worked | str:
     """The split, or the end of a file whose source refused already; in words why it must go in one piece."""
-    from sluiceway.segmenting import try_split
+    from sluiceway.steps.segmenting import try_split
 
     try:
         split = try_split(services, job, task)

@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 
-from sluiceway.announcing import announce_files
 from sluiceway.aws.file_table import BATCH_KEYS, Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FileExistsInSinkError, SluicewayError
-from sluiceway.gates import past_deadline
-from sluiceway.job_files import MANIFEST, READ_BYTES, key_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
-from sluiceway.relaying import TimeLeft
+from sluiceway.landing.relaying import TimeLeft
 from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.storage import abort_upload, download_stream
-from sluiceway.tools import options_of
+from sluiceway.steps.announcing import announce_files
+from sluiceway.steps.gates import past_deadline
+from sluiceway.steps.job_files import MANIFEST, READ_BYTES, key_of
+from sluiceway.steps.tools import options_of
 from sluiceway.wiring import Services
 
 COMMIT, ABORT = "commit", "abort"

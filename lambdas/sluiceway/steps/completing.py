@@ -15,20 +15,20 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from sluiceway.announcing import SUCCESSES, announce_job, answer_token
 from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
 from sluiceway.aws.rows import JobRow, iso
-from sluiceway.failures import Ending, Failure
-from sluiceway.gates import past_deadline, past_failures
-from sluiceway.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
 from sluiceway.jobs.counts import Counts, verdict
 from sluiceway.jobs.files import SHARDS, FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
 from sluiceway.jobs.states import FileState, JobState
 from sluiceway.jobs.units import read_tasks
-from sluiceway.leftovers import Leftovers
-from sluiceway.refreshing import send_back
 from sluiceway.sink.storage import ObjectWriter, download_stream
+from sluiceway.steps.announcing import SUCCESSES, announce_job, answer_token
+from sluiceway.steps.failures import Ending, Failure
+from sluiceway.steps.gates import past_deadline, past_failures
+from sluiceway.steps.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
+from sluiceway.steps.leftovers import Leftovers
+from sluiceway.steps.refreshing import send_back
 from sluiceway.wiring import Services
 
 # So many that files without an end fill a transaction of each shard: a job that broke early has an end to write for

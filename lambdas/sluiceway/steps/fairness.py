@@ -18,7 +18,7 @@ from sluiceway.aws.rows import JobRow
 from sluiceway.aws.slots import LEASE_SECONDS, Slot
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs.files import FileTask
-from sluiceway.relaying import TimeLeft
+from sluiceway.landing.relaying import TimeLeft
 from sluiceway.wiring import Services
 
 # How long a look at the table is good for while a file waits for its turn.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from sluiceway.errors import (
@@ -22,12 +22,13 @@ from sluiceway.errors import (
     SourceStatusError,
     UploadGoneError,
 )
-from sluiceway.facts import conditions_of, target_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
-from sluiceway.memory import peak_memory_bytes
+from sluiceway.landing.facts import conditions_of, target_of
+from sluiceway.landing.memory import peak_memory_bytes
+from sluiceway.landing.options import Options, Tools
+from sluiceway.landing.relaying import next_checkpoint, with_sums
 from sluiceway.redact import redact_url
-from sluiceway.relaying import TimeLeft, next_checkpoint, with_sums
 from sluiceway.sink.existing import find_existing
 from sluiceway.sink.staged import StagedUpload
 from sluiceway.sink.upload import Upload
@@ -38,51 +39,14 @@ from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.checksum import PART_CHECKSUMS
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Transfer
-from sluiceway.transfer.plan import Limits, plan_parts
+from sluiceway.transfer.plan import plan_parts
 from sluiceway.transfer.verify import Expectation
 
-MIB = 1024**2
-GIB = 1024**3
 # How often a file may be begun anew because its source changed or cannot resume.
 MAX_RESTARTS = 3
 # S3 User Guide, "Categorizing your storage using tags": ten an object.
 MAX_TAGS = 10
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How files are landed. `if_exists` is overwrite, never or skip-unchanged; `part_bytes` None lets the planner
-    choose; `part_checksum` is crc64nvme, crc32 or none; `memory_bytes` is what the function has; `limits` None are
-    S3's; `stage` leaves the object whole, verified and invisible (sink/staged.py)."""
-
-    if_exists: str = "overwrite"
-    storage_class: str | None = None
-    kms_key_id: str | None = None
-    tags: Mapping[str, str] = field(default_factory=dict[str, str])
-    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
-    max_file_bytes: int = 5 * GIB
-    uploaders: int = 2
-    part_bytes: int | None = None
-    part_checksum: str = "crc64nvme"
-    memory_bytes: int = 512 * MIB
-    job_id: str | None = None
-    limits: Limits | None = None
-    stage: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a landing works with: the HTTP client, a botocore S3 client, extra headers for the source (may hold
-    credentials), and where progress (bytes so far) and the remaining time are asked. `links_renewable`: a fresh link
-    may come, so an upload whose link has expired is left open for whoever goes on with it."""
-
-    client: Client
-    s3: Any
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
-    on_progress: Callable[[int], None] | None = None
-    time_left: TimeLeft | None = None
-    links_renewable: bool = False
 
 
 # What a signed link answers once it has expired or been revoked.

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.announcing import announce_job
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import SluicewayError, SourceStatusError
-from sluiceway.gates import is_stopped
 from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FileState, JobState
-from sluiceway.landing import EXPIRED_STATUSES
+from sluiceway.landing.land import EXPIRED_STATUSES
+from sluiceway.steps.announcing import announce_job
+from sluiceway.steps.gates import is_stopped
 from sluiceway.wiring import Services
 
 # Links that expire sooner than a round takes would keep a job going for ever.

@@ -11,15 +11,15 @@ from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
-from sluiceway.announcing import announce_job
 from sluiceway.aws.rows import JobRow
-from sluiceway.dispatch_lists import Lists, Totals
 from sluiceway.exports import sources
-from sluiceway.job_files import MANIFEST, UNITS, get_json, key_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
-from sluiceway.relisting import with_fresh_links
 from sluiceway.spec import Job, load_job, read_tasks, refuse_duplicates
+from sluiceway.steps.announcing import announce_job
+from sluiceway.steps.dispatch_lists import Lists, Totals
+from sluiceway.steps.job_files import MANIFEST, UNITS, get_json, key_of
+from sluiceway.steps.relisting import with_fresh_links
 from sluiceway.wiring import Services
 
 
