@@ -12,9 +12,9 @@ from urllib.parse import urljoin
 
 from sluiceway.errors import NotInReplyError
 from sluiceway.exports.asking import UNAUTHORIZED, Api, host_of
+from sluiceway.job_files import get_json
 from sluiceway.jobs.files import FileTask
 from sluiceway.redact import redact_url
-from sluiceway.steps.job_files import get_json
 
 if TYPE_CHECKING:
     from sluiceway.wiring import Services

@@ -22,12 +22,12 @@ from sluiceway.exports.filling import Heard, Places
 from sluiceway.exports.http import api_of, places_of
 from sluiceway.exports.listing import items, outline, parse_digest
 from sluiceway.exports.standing import Export, find, plain, read_list
+from sluiceway.job_files import key_of, put_json
 from sluiceway.redact import redact_url
 from sluiceway.source.client import Reply
 from sluiceway.spec import Entry
 from sluiceway.spec.auth import NoAuth
 from sluiceway.spec.http_source import HttpSource, Pagination
-from sluiceway.steps.job_files import key_of, put_json
 
 if TYPE_CHECKING:
     from sluiceway.aws.rows import JobRow

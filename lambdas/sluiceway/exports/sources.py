@@ -11,12 +11,12 @@ from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import fhir, http, http_list, manifest, urls
 from sluiceway.exports.standing import READY, Step, find
+from sluiceway.job_files import get_json
 from sluiceway.spec import Entry, Job, load_job
 from sluiceway.spec.document import ManifestSource, UrlsSource
 from sluiceway.spec.fhir_source import FhirBulkSource
 from sluiceway.spec.http_source import HttpSource
 from sluiceway.spec.mistakes import found
-from sluiceway.steps.job_files import get_json
 from sluiceway.wiring import Services
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sluiceway.errors import SinkError
 from sluiceway.exports.filling import Heard
-from sluiceway.steps.job_files import EXPORT, EXPORT_LIST, get_bytes, get_json, key_of, put_json
+from sluiceway.job_files import EXPORT, EXPORT_LIST, get_bytes, get_json, key_of, put_json
 
 if TYPE_CHECKING:
     from sluiceway.aws.rows import JobRow

@@ -17,6 +17,7 @@ from itertools import islice
 from sluiceway.aws.file_table import BATCH_KEYS, Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FileExistsInSinkError, SluicewayError
+from sluiceway.job_files import MANIFEST, READ_BYTES, key_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.relaying import TimeLeft
@@ -24,7 +25,6 @@ from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.storage import abort_upload, download_stream
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import past_deadline
-from sluiceway.steps.job_files import MANIFEST, READ_BYTES, key_of
 from sluiceway.steps.tools import options_of
 from sluiceway.wiring import Services
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
 from sluiceway.aws.rows import JobRow, iso
+from sluiceway.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
 from sluiceway.jobs.counts import Counts, verdict
 from sluiceway.jobs.files import SHARDS, FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
@@ -26,7 +27,6 @@ from sluiceway.sink.storage import ObjectWriter, download_stream
 from sluiceway.steps.announcing import SUCCESSES, announce_job, answer_token
 from sluiceway.steps.failures import Ending, Failure
 from sluiceway.steps.gates import past_deadline, past_failures
-from sluiceway.steps.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
 from sluiceway.steps.leftovers import Leftovers
 from sluiceway.steps.refreshing import send_back
 from sluiceway.wiring import Services

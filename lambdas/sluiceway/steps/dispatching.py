@@ -13,12 +13,12 @@ from typing import Any
 
 from sluiceway.aws.rows import JobRow
 from sluiceway.exports import sources
+from sluiceway.job_files import MANIFEST, UNITS, get_json, key_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
 from sluiceway.spec import Job, load_job, read_tasks, refuse_duplicates
 from sluiceway.steps.announcing import announce_job
 from sluiceway.steps.dispatch_lists import Lists, Totals
-from sluiceway.steps.job_files import MANIFEST, UNITS, get_json, key_of
 from sluiceway.steps.relisting import with_fresh_links
 from sluiceway.wiring import Services
 

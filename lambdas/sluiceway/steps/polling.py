@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sluiceway.exports import sources
+from sluiceway.job_files import get_json
 from sluiceway.spec import load_job
-from sluiceway.steps.job_files import get_json
 from sluiceway.wiring import Services
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError
+from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FILE_ENDS, FileState
 from sluiceway.jobs.units import Unit
@@ -27,7 +28,6 @@ from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.failures import Failure
 from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import is_stopped, may_begin
-from sluiceway.steps.job_files import tasks_of
 from sluiceway.steps.leftovers import abort_carried
 from sluiceway.steps.progress import Progress
 from sluiceway.steps.refreshing import may_renew, retry_link, wants_link

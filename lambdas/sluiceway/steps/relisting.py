@@ -11,10 +11,10 @@ from itertools import islice
 
 from sluiceway.aws.file_table import BATCH_KEYS
 from sluiceway.aws.rows import JobRow
+from sluiceway.job_files import MANIFEST, READ_BYTES, key_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.units import read_tasks
 from sluiceway.sink.storage import download_stream
-from sluiceway.steps.job_files import MANIFEST, READ_BYTES, key_of
 from sluiceway.wiring import Services
 
 

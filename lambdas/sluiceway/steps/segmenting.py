@@ -14,6 +14,7 @@ from typing import Any
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError
+from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.jobs.units import Unit
@@ -21,7 +22,6 @@ from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import may_begin
-from sluiceway.steps.job_files import tasks_of
 from sluiceway.steps.progress import Progress
 from sluiceway.steps.tools import options_of, reachable, tools_for
 from sluiceway.transfer.checkpoint import Position

@@ -14,12 +14,12 @@ from typing import Any
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FieldError, InvalidJobError, SluicewayError
 from sluiceway.exports import sources
+from sluiceway.job_files import DOCUMENT, get_bytes, key_of, put_json
 from sluiceway.jobs.states import JobState
 from sluiceway.spec import Job, load_job
 from sluiceway.spec.document import is_job_id
 from sluiceway.spec.mistakes import found
 from sluiceway.steps.announcing import announce_job
-from sluiceway.steps.job_files import DOCUMENT, get_bytes, key_of, put_json
 from sluiceway.wiring import Services
 
 ID_CHARS = 80
