@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,31 @@ def is_allowed(name: str, room: str) -> bool:
 )
 def test_the_pure_rooms_import_the_standard_library_only(room: str, path: Path) -> None:
     assert [name for name in sorted(imports_of(path)) if not is_allowed(name, room)] == []
+
+
+def imports_within(path: Path, modules: dict[str, Path]) -> set[str]:
+    """The modules of the library that `path` names, those behind TYPE_CHECKING and inside functions included."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {node.module, *inner}
+    return found & modules.keys()
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    modules = {
+        ".".join(path.relative_to(LAMBDAS).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in LAMBDAS.rglob("*.py")
+    }
+    graph = {name: imports_within(path, modules) for name, path in modules.items()}
+    assert "sluiceway.source.download" in graph["sluiceway.source.client"]
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
 
 
 def test_process_file_imports_nothing_its_start_need_not_pay_for() -> None:

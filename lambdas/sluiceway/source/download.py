@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import urllib3
@@ -30,13 +30,10 @@ from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
 from sluiceway.source.connections import discard
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
-from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, parse_retry_after
+from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, RetryBudget, parse_retry_after
 from sluiceway.source.stall import Watch, stalls
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
-
-if TYPE_CHECKING:
-    from sluiceway.source.client import Client
 
 KIB = 1024
 # Small reads first, doubled while the source is quick: a slow source still shows its progress in time.
@@ -44,6 +41,18 @@ FIRST_READ_BYTES = 64 * KIB
 LARGEST_READ_BYTES = 1024 * KIB
 # A condition holds for the first request; the rest of a body is asked for under If-Range alone.
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
+
+
+class Requests(Protocol):
+    """What a download asks of the one who sends its requests: source/client.py keeps it."""
+
+    budget: RetryBudget
+    stall_seconds: float
+    # Host -> seconds since 1970: until when it asked to be left alone.
+    asked_to_wait: dict[str, float]
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], /) -> urllib3.BaseHTTPResponse:
+        """Sends one request; the body is left unread. Raises PolicyError or SourceError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class Download(io.RawIOBase):
     """An open body. `length` is its announced length in bytes or None; `headers` are those of the first response;
     `resumes` counts the requests sent after the first one. Raises SourceError, also from `readinto`."""
 
-    def __init__(self, client: Client, url: str, headers: Mapping[str, str], begun: Begun | None = None) -> None:
+    def __init__(self, client: Requests, url: str, headers: Mapping[str, str], begun: Begun | None = None) -> None:
         super().__init__()
         self._client, self._url, self._shown = client, url, redact_url(url)
         self._asked = {"Accept-Encoding": "identity", "Want-Repr-Digest": WANT_REPR_DIGEST, **headers}
