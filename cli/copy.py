@@ -106,6 +106,7 @@ def outcome(task: FileTask, result: FileResult) -> dict[str, Any]:
 def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileResult:
     # Here, not above: a wrong argument is answered without loading botocore.
     from sluiceway.landing.land import land
+    from sluiceway.landing.memory import give_back_memory
     from sluiceway.landing.options import Options
     from sluiceway.sink.client import s3_client
     from sluiceway.source.client import Client
@@ -122,6 +123,7 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
     ca_bundle = str(request.ca_bundle) if request.ca_bundle else None
     client = Client(UrlPolicy(request.allowed_sources), ca_bundle=ca_bundle)
     s3 = s3_client(connections=request.uploaders + 1, ca_bundle=_s3_ca_bundle(ca_bundle))
+    give_back_memory()
     started = time.monotonic()
     try:
         return land(request.task, options, client=client, s3=s3, on_progress=on_progress)

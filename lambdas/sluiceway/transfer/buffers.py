@@ -1,7 +1,8 @@
 """Part buffers and the threads that empty them: where backpressure comes from.
 
 There are `uploaders` + 1 buffers. The reader fills one while the uploaders send the others; when none is free the
-reader waits, and that wait is measured. A buffer is an anonymous memory map: pages cost memory only once touched.
+reader waits, and that wait is measured. A buffer is an anonymous memory map: pages cost memory only once touched. A
+file of so many parts touches every buffer, however quick its sink: the same file takes the same memory each time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ class Buffer:
         if len(self._view) < size:
             self.close()
             if size >= MAPPED_BYTES:
-                self._map = mmap.mmap(-1, size)
+                # Private, which is not mmap's default: Linux gives huge pages to shared maps only where told to.
+                self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
                 if hasattr(mmap, "MADV_HUGEPAGE"):
                     self._map.madvise(mmap.MADV_HUGEPAGE)
             self._view = memoryview(self._map if self._map is not None else bytearray(size))
@@ -66,7 +68,7 @@ class Uploaders:
     def take_buffer(self) -> Buffer:
         """A free buffer; waits for one when all are in flight. Raises the error of a failed send."""
         self._raise_error()
-        if self._free.empty() and len(self._buffers) <= self._count:
+        if len(self._buffers) <= self._count:
             self._buffers.append(Buffer())
             return self._buffers[-1]
         began = time.perf_counter()
