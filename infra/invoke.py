@@ -27,14 +27,16 @@ def invoke(
     payload: dict[str, str] | None = None,
     *,
     until_answered: str | None = None,
+    heartbeat: str | None = None,
 ) -> tasks.LambdaInvoke:
     """A state named like the function. It passes on its input, or `payload`, and returns what the handler does. With
     `until_answered`, the path of the seconds it waits, it sleeps until its token is answered, and passes its
-    input on."""
+    input on; `heartbeat` is the path of the seconds, fewer, after which it wakes without a sign of life."""
     sleeping = (
         {
             "integration_pattern": sfn.IntegrationPattern.WAIT_FOR_TASK_TOKEN,
             "task_timeout": sfn.Timeout.at(until_answered),
+            "heartbeat_timeout": sfn.Timeout.at(heartbeat) if heartbeat is not None else None,
             "result_path": sfn.JsonPath.DISCARD,
         }
         if until_answered is not None

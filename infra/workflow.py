@@ -29,6 +29,8 @@ COLON = cdk.ArnFormat.COLON_RESOURCE_NAME
 JOB_ID = "$.job_id"
 EXECUTION = "$$.Execution.Id"
 JOB_REQUESTED = "Sluiceway Job Requested"
+# Nobody called: for as long as a sign of life may take, or for as long as the job counts on a call.
+NOT_CALLED = ("States.HeartbeatTimeout", "States.Timeout")
 # Executions that end so may never have reached a Catch.
 UNSEEN_ENDS = ("FAILED", "ABORTED", "TIMED_OUT")
 
@@ -73,7 +75,7 @@ class Workflow(Construct):
         is_ready.when(sfn.Condition.string_equals("$.action", "CALLBACK"), await_export).otherwise(wait)
         # Called or not: the API itself is asked how the export stands.
         await_export.next(poll_export)
-        await_export.add_catch(poll_export, errors=["States.Timeout"], result_path=sfn.JsonPath.DISCARD)
+        await_export.add_catch(poll_export, errors=list(NOT_CALLED), result_path=sfn.JsonPath.DISCARD)
         wait.next(poll_export).next(is_ready)
         dispatch_files.next(is_empty)
         is_empty.when(sfn.Condition.string_equals("$.action", "EMPTY"), complete_job).otherwise(transfer_files)
@@ -107,12 +109,13 @@ class Workflow(Construct):
         self._start_when_asked(settings, storage)
 
     def _await_export(self, functions: Functions) -> tasks.LambdaInvoke:
-        """Sleeps until ExportCallback answers its token, or as long as the job is patient."""
+        """Sleeps until ExportCallback answers its token, a heartbeat is missing, or the job's patience is over."""
         return invoke(
             self,
             functions.await_export,
             {**_job(), "token": sfn.JsonPath.task_token},
             until_answered="$.wait_seconds",
+            heartbeat="$.heartbeat_seconds",
         )
 
     def _transfer_files(self, storage: Storage, functions: Functions) -> sfn.DistributedMap:

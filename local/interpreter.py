@@ -2,7 +2,8 @@
 
 Knows moto's classes and what AWS does differently: limits on payloads and history, what States.ALL does not catch,
 waits and retries that a stop interrupts, an execution that ends and is told of. Refuses to know how a function runs
-or an event is delivered: those are the Hooks. Tasks are in tasks.py, Distributed Maps in map_run.py.
+or an event is delivered: those are the Hooks. Tasks are in tasks.py, tokens in tokens.py, Distributed Maps in
+map_run.py.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from moto.stepfunctions.parser.asl.utils import json_path
 from moto.stepfunctions.parser.backend import execution as execution_module
 from moto.stepfunctions.parser.backend import execution_worker
 
-from local import asl, map_run, tasks
+from local import asl, map_run, tasks, tokens
 from local.lambda_types import Result
 from local.limits import MAX_HISTORY_EVENTS, MAX_STATE_BYTES
 from local.patches import Patches
@@ -98,6 +99,7 @@ def install(patches: Patches, hooks: Hooks) -> None:
     _install_definition(patches)
     _install_execution(patches, hooks)
     tasks.install(patches, hooks.invoke)
+    tokens.install(patches)
     _install_waits(patches, hooks)
     patches.set(ErrorEqualsDecl, "_eval_body", _error_equals(ErrorEqualsDecl._eval_body))
     patches.set(EventManager, "add_event", _limited(EventManager.add_event))

@@ -10,6 +10,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 
 from tests.features.vendor import KEY, Api
 from tests.features.world import World
+from tests.support.waiting import wait_until
 
 scenarios("exports.feature", "exports_by_polling.feature", "callbacks.feature")
 
@@ -128,6 +129,25 @@ def _(api: Api, seconds: int) -> None:
     api.more["callback"]["timeout_minutes"] = seconds / 60
 
 
+@given(parsers.parse("the job wants a sign of life every {seconds:d} second"))
+@given(parsers.parse("the job wants a sign of life every {seconds:d} seconds"))
+def _(api: Api, seconds: int) -> None:
+    api.more["callback"]["heartbeat_minutes"] = seconds / 60
+
+
+@given(parsers.parse("the vendor calls after {polls:d} polls"))
+def _(api: Api, polls: int) -> None:
+    api.call, api.calls_after = "after polls", polls
+
+
+@when("a job of the export falls asleep and is stopped")
+def _(world: World, api: Api) -> None:
+    world.start(api.document())
+    wait_until(lambda: any("token" in row for row in api.callback_rows()))
+    assert world.submitted is not None
+    world.jobs.cancel(world.submitted)
+
+
 @when("a job lands the export")
 def _(world: World, api: Api) -> None:
     world.run(api.document())
@@ -158,6 +178,13 @@ def _(world: World, api: Api) -> None:
     for name in ("report.jsonl", "summary.json", "failed.jsonl"):
         seen += world.output(name).read_text()
     assert not [token for token in api.tokens if token in seen]
+
+
+@then("the vendor's call was heard")
+def _(api: Api) -> None:
+    for thread in api.threads:
+        thread.join()
+    assert api.heard == 202
 
 
 @then("the stranger was refused")

@@ -43,6 +43,9 @@ class Api:
     forgotten: set[str] = field(default_factory=set)
     refused: int = 0
     call: str | None = None
+    calls_after: int = 0
+    heard: int | None = None
+    address: str = ""
     stranger: bool = False
     stranger_heard: int | None = None
     threads: list[threading.Thread] = field(default_factory=list)
@@ -60,7 +63,9 @@ class Api:
         asked = json.loads(request.body)
         assert asked["table"] == "orders"
         if self.call == "first":
-            self.ring(asked["notify"])
+            self.heard = self.ring(asked["notify"])
+        elif self.call == "after polls":
+            self.address = asked["notify"]
         elif self.call:
             thread = threading.Thread(target=self.ring_once_asleep, args=(asked["notify"],))
             self.threads.append(thread)
@@ -69,6 +74,9 @@ class Api:
 
     def on_poll(self, _: Request) -> Reply:
         self.running_polls -= 1
+        self.calls_after -= 1
+        if self.call == "after polls" and self.calls_after == 0:
+            self.heard = self.ring(self.address)
         return self.reply({"state": self.running} if self.running_polls >= 0 else self.done())
 
     def on_page(self, request: Request) -> Reply:
@@ -128,11 +136,18 @@ class Api:
             return error.code
 
     def ring_once_asleep(self, url: str) -> None:
-        wait_until(lambda: any(row["pk"]["S"] == f"CALLBACK#{url.rpartition('/')[2]}" and "token" in row
-                               for row in self.world.rows()))  # fmt: skip
+        self.address = url
+        wait_until(lambda: any("token" in row for row in self.callback_rows()))
         if self.stranger:
             self.stranger_heard = self.ring(url, "a stranger's key")
-        self.ring(url)
+        self.heard = self.ring(url)
+
+    def callback_rows(self) -> list[dict[str, Any]]:
+        return [
+            row
+            for row in self.world.rows()
+            if row["pk"]["S"].startswith("CALLBACK#") and row["job_id"]["S"] == self.world.job_id
+        ]
 
     def document(self) -> dict[str, Any]:
         files: dict[str, Any] = {"list": "result.files", "url": "href", "size": "bytes", "digest": "checksum"}

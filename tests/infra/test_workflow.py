@@ -144,8 +144,10 @@ def test_a_workflow_sleeps_until_it_is_called_or_has_been_patient(states: dict[s
     state = states["AwaitExport"]
     assert state["Resource"].endswith(":lambda:invoke.waitForTaskToken")
     assert (state["TimeoutSecondsPath"], state["ResultPath"]) == ("$.wait_seconds", None)
+    assert state["HeartbeatSecondsPath"] == "$.heartbeat_seconds"
     assert state["Parameters"]["Payload"]["token.$"] == "$$.Task.Token"
-    assert state["Catch"][0] == {"ErrorEquals": ["States.Timeout"], "ResultPath": None, "Next": "PollExport"}
+    not_called = ["States.HeartbeatTimeout", "States.Timeout"]
+    assert state["Catch"][0] == {"ErrorEquals": not_called, "ResultPath": None, "Next": "PollExport"}
 
 
 def test_an_event_and_a_schedule_start_the_machine(synth: Callable[..., Template]) -> None:

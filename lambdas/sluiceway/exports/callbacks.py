@@ -10,13 +10,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import math
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sluiceway.errors import CallbackRejectedError, PolicyError
-from sluiceway.exports.standing import Export
+from sluiceway.exports.standing import Export, Step
 from sluiceway.spec.http_source import HttpSource
 
 if TYPE_CHECKING:
@@ -40,10 +41,15 @@ def offer(services: Services, source: HttpSource, row: JobRow, export: Export) -
     return replace(export, callback=callback_id, callback_url=url)
 
 
-def patience(source: HttpSource) -> int:
-    """Whole seconds after which the job asks by itself."""
+def sleep(source: HttpSource, export: Export, *, now: float) -> Step | None:
+    """Until a call, a missing heartbeat, or the end of the time in which one is counted on; None once that is over.
+    Step Functions wants a heartbeat shorter than the timeout, so the last one stands in for it."""
     assert source.callback is not None
-    return max(1, round(source.callback.timeout_minutes * 60))
+    left = math.ceil(export.started_at + source.callback.timeout_minutes * 60 - now)
+    if left <= 0:
+        return None
+    heartbeat = min(left, max(1, round(source.callback.heartbeat_minutes * 60)))
+    return Step("CALLBACK", max(left, heartbeat + 1), heartbeat_seconds=heartbeat)
 
 
 def is_heard(services: Services, export: Export) -> bool:

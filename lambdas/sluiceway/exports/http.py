@@ -6,6 +6,7 @@ of files is http_list.py's; how a request is sent, asking.py's.
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -59,9 +60,9 @@ def start(services: Services, source: HttpSource, row: JobRow) -> Step:
         export = save(services, row, _started(source, row, export))
     if export.state != "running" or source.poll is None:
         return READY
-    if source.wait == "callback":
-        return Step("CALLBACK", callbacks.patience(source))
-    return Step("POLL", seconds_to_wait(source.poll, replace(export, polls=0), export.replies[-1].headers))
+    return _asleep(services, source, export) or Step(
+        "POLL", seconds_to_wait(source.poll, replace(export, polls=0), export.replies[-1].headers)
+    )
 
 
 def poll(services: Services, source: HttpSource, row: JobRow) -> Step:
@@ -88,9 +89,10 @@ def poll(services: Services, source: HttpSource, row: JobRow) -> Step:
     save(services, row, export)
     if export.state != "running":
         return READY._replace(progress=progress)
-    if source.wait == "callback" and not callbacks.is_heard(services, export):
-        return Step("CALLBACK", callbacks.patience(source), progress)
-    return Step("POLL", seconds_to_wait(config, export, reply.headers if reply is not None else {}), progress)
+    step = _asleep(services, source, export) or Step(
+        "POLL", seconds_to_wait(config, export, reply.headers if reply is not None else {})
+    )
+    return step._replace(progress=progress)
 
 
 def close(services: Services, source: HttpSource, row: JobRow, *, landed: bool) -> str | None:
@@ -112,6 +114,13 @@ def close(services: Services, source: HttpSource, row: JobRow, *, landed: bool) 
         return f"{'finish' if landed else 'abort'}: {error}"
     save(services, row, replace(export, closed=True))
     return None
+
+
+def _asleep(services: Services, source: HttpSource, export: Export) -> Step | None:
+    """For a job that still counts on a call: one that came too early, or not in time, leaves it to polling."""
+    if source.wait != "callback" or callbacks.is_heard(services, export):
+        return None
+    return callbacks.sleep(source, export, now=time.time())
 
 
 def api_of(services: Services, source: HttpSource) -> Api:

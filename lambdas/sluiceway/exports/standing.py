@@ -20,11 +20,18 @@ if TYPE_CHECKING:
 
 class Step(NamedTuple):
     """What the state machine does next: READY, POLL or CALLBACK, after so many whole seconds. `progress` is what the
-    API says of it."""
+    API says of it; `heartbeat_seconds` after how many without a call it asks by itself and then sleeps on."""
 
     action: str
     wait_seconds: int = 0
     progress: str | None = None
+    heartbeat_seconds: int | None = None
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What passes to the next state."""
+        beat = {} if self.heartbeat_seconds is None else {"heartbeat_seconds": self.heartbeat_seconds}
+        return {"action": self.action, "wait_seconds": self.wait_seconds, **beat}
 
 
 READY = Step("READY")

@@ -175,7 +175,8 @@ class Download(Strict):
 class Callback(Strict):
     """How a call of the API is proven: the header `signature_header` holds an HMAC, by the text of `secret`, of the
     body, or, with `timestamp_header`, of `TIMESTAMP.BODY`; `prefix` leads it. A timestamp further away than
-    `max_age_seconds` is refused. Heard nothing for `timeout_minutes`, the job asks once by itself."""
+    `max_age_seconds` is refused. Heard nothing for `heartbeat_minutes`, the job asks once by itself and sleeps on; after
+    `timeout_minutes` in all it no longer counts on a call, and polls."""
 
     secret: SecretName
     signature_header: HeaderName = "X-Signature"
@@ -184,6 +185,7 @@ class Callback(Strict):
     encoding: Literal["hex", "base64"] = "hex"
     timestamp_header: HeaderName | None = None
     max_age_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
+    heartbeat_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)] = 15
     timeout_minutes: Annotated[float, Field(gt=0, le=7 * 24 * 60)] = 60
 
 

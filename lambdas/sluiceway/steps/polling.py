@@ -16,4 +16,4 @@ def poll_export(services: Services, job_id: str, execution: str) -> dict[str, An
     step = sources.poll(services, load_job(get_json(services, row.document_key), job_id), row)
     if step.progress is not None:
         services.jobs.change_state(row, row.state, export_progress=step.progress)
-    return {"job_id": job_id, "execution": execution, "action": step.action, "wait_seconds": step.wait_seconds}
+    return {"job_id": job_id, "execution": execution, **step.told}

@@ -38,7 +38,7 @@ def start_export(services: Services, request: Any, execution: str, execution_nam
     step = sources.start(services, job, row)
     if step.action != "READY":
         announce_job(services, services.jobs.change_state(row, JobState.EXPORTING))
-    return {"job_id": job_id, "execution": execution, "action": step.action, "wait_seconds": step.wait_seconds}
+    return {"job_id": job_id, "execution": execution, **step.told}
 
 
 def _read_document(services: Services, request: Any) -> Any | SluicewayError:

@@ -51,7 +51,7 @@ class Vendor:
     source: SourceServer
     owner: dict[str, str] = field(default_factory=dict)
 
-    def start(self, **more: Any) -> dict[str, Any]:
+    def start(self, *, polls: int = 1, **more: Any) -> dict[str, Any]:
         said = {"status": "DONE", "files": [{"url": "/a"}]}
         self.source.replies |= {"/exports": Reply(b'{"id": "1"}'), "/exports/1": Reply(json.dumps(said).encode()),
                                 "/a": Reply(b"abc")}  # fmt: skip
@@ -61,7 +61,7 @@ class Vendor:
             "type": "http", "wait": "callback", "callback": callback,
             "start": {"url": self.source.url("/exports"), "json": {"notify": "{{ callback:url }}"}},
             "poll": {"url": self.source.url("/exports/{{ id }}"), "status": "status",
-                     "max_polls": 1, "status_mapping": {"running": ["RUNNING"], "completed": ["DONE"]}},
+                     "max_polls": polls, "status_mapping": {"running": ["RUNNING"], "completed": ["DONE"]}},
             "files": {"list": "files"},
         }}  # fmt: skip
         execution = self.deployment.new_execution()
@@ -94,7 +94,8 @@ def vendor(deployment: Deployment, source: SourceServer, tokens: Tokens) -> Vend
 
 def test_the_api_is_given_an_address_nobody_guesses(vendor: Vendor) -> None:
     answer = vendor.start()
-    assert (answer["action"], answer["wait_seconds"]) == ("CALLBACK", 300)
+    # A heartbeat that would outlast the job's patience stands in for its end: Step Functions wants it the shorter.
+    assert (answer["action"], answer["heartbeat_seconds"], answer["wait_seconds"]) == ("CALLBACK", 300, 301)
     base, _, callback_id = vendor.url.rpartition("/")
     assert (base, len(callback_id) >= 43) == ("https://calls.example", True)
     assert callback_id not in json.dumps(answer)
@@ -138,6 +139,21 @@ def test_without_a_call_the_job_asks_once_and_waits_again(
     vendor.wait("token-2")
     vendor.call()
     assert tokens.answered == ["token-2"]
+
+
+def test_without_a_sign_of_life_the_job_asks_and_sleeps_on_until_it_counts_on_no_call(
+    deployment: Deployment, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = vendor.start(heartbeat_minutes=2, polls=9)
+    assert (answer["heartbeat_seconds"], answer["wait_seconds"]) == (120, 300)
+    vendor.source.replies["/exports/1"] = Reply(b'{"status": "RUNNING"}')
+    began = time.time()
+    seen = []
+    for minutes in (2, 4, 5.01):
+        monkeypatch.setattr(time, "time", lambda at=minutes: began + at * 60)
+        answer = deployment.invoke("poll_export", vendor.owner)
+        seen.append((answer["action"], answer.get("heartbeat_seconds")))
+    assert seen == [("CALLBACK", 120), ("CALLBACK", 60), ("POLL", None)]
 
 
 def test_called_too_early_the_job_polls_on(deployment: Deployment, vendor: Vendor) -> None:
