@@ -11,7 +11,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -43,9 +43,22 @@ class File:
         return digest.hexdigest()
 
 
+@dataclass(frozen=True)
+class Sending:
+    """A piece about to be sent: at `offset` of the file, by an answer that began at `start`, to the client's `port`."""
+
+    path: str
+    start: int
+    offset: int
+    port: int
+
+
 @dataclass
 class RangeSource:
+    """`on_send` is told of every piece, at most 64 KiB, by the thread that sends it: it may take its time."""
+
     files: Mapping[str, File]
+    on_send: Callable[[Sending], None] | None = None
     host: str = ""
     requests: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -54,8 +67,8 @@ class RangeSource:
 
 
 @contextmanager
-def range_source(files: Mapping[str, File]) -> Iterator[RangeSource]:
-    source = RangeSource(files)
+def range_source(files: Mapping[str, File], on_send: Callable[[Sending], None] | None = None) -> Iterator[RangeSource]:
+    source = RangeSource(files, on_send)
     server = _Server(("127.0.0.1", 0), _handler(source))
     source.host = f"127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -100,6 +113,8 @@ def _handler(source: RangeSource) -> type[BaseHTTPRequestHandler]:
             for block in file.blocks(start, end):
                 for at in range(0, len(block), MIB // 16):
                     piece = block[at : at + MIB // 16]
+                    if source.on_send is not None:
+                        source.on_send(Sending(self.path, start, start + sent, self.client_address[1]))
                     self.wfile.write(piece)
                     sent += len(piece)
                     if file.bytes_per_second:

@@ -8,7 +8,7 @@ reply was lost. Never raises: the bucket's lifecycle rule is the second net.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,27 @@ def end_overtaken(s3: Any, bucket: str, key: str, ours: str, began: datetime) ->
     """Aborts the uploads at `key` that began no later than ours, which began within the second `began` (S3's clock) and
     is complete; returns how many there were."""
     return _end(s3, bucket, key, ours, lambda upload: upload["Initiated"] < began + timedelta(seconds=1))
+
+
+def find_overtaken(s3: Any, bucket: str, key: str, ours: str) -> list[str]:
+    """The uploads at `key` that began no later than `ours`, by S3's own list: for whoever goes on with an upload that
+    another process began, and asks before it is complete and off the list."""
+    try:
+        began = {upload["UploadId"]: upload["Initiated"] for upload in _uploads(s3, bucket, key)}
+    except (ClientError, BotoCoreError) as error:
+        _tell(bucket, key, error)
+        return []
+    latest = began.pop(ours, None)
+    return [upload_id for upload_id, initiated in began.items() if latest is not None and initiated <= latest]
+
+
+def end_found(s3: Any, bucket: str, key: str, upload_ids: Iterable[str]) -> None:
+    """Aborts these uploads at `key`; one that has ended meanwhile is what was wanted."""
+    for upload_id in upload_ids:
+        try:
+            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+        except (ClientError, BotoCoreError) as error:
+            _tell(bucket, key, error)
 
 
 def end_empty(s3: Any, bucket: str, key: str, ours: str | None) -> int:
@@ -36,8 +57,12 @@ def _end(s3: Any, bucket: str, key: str, ours: str | None, is_left: Any) -> int:
                 s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload["UploadId"])
                 ended += 1
     except (ClientError, BotoCoreError) as error:
-        _logger.info("uploads left at s3://%s/%s stay for the lifecycle rule: %s", bucket, key, type(error).__name__)
+        _tell(bucket, key, error)
     return ended
+
+
+def _tell(bucket: str, key: str, error: Exception) -> None:
+    _logger.info("uploads left at s3://%s/%s stay for the lifecycle rule: %s", bucket, key, type(error).__name__)
 
 
 def _uploads(s3: Any, bucket: str, key: str) -> Iterator[dict[str, Any]]:

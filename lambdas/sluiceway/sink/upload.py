@@ -30,7 +30,7 @@ from sluiceway.errors import (
     UploadGoneError,
 )
 from sluiceway.sink.body import PartBody
-from sluiceway.sink.leftovers import end_empty, end_overtaken
+from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken
 from sluiceway.sink.small import put_object
 from sluiceway.sink.translate import sink_errors
 
@@ -102,16 +102,20 @@ class Upload:
         the whole-object checksum."""
         parts = [self._etags[number] for number in sorted(self._etags)]
         kind = {"ChecksumType": "FULL_OBJECT"} if checksum else {}
+        bucket, key, upload_id = self._target.bucket, self._target.key, self.begin()
+        # When an upload of another invocation began is known to S3 alone, and only until it is complete.
+        overtaken = find_overtaken(self._s3, bucket, key, upload_id) if self._began is None else []
         etag = self._commit(
             "complete_multipart_upload",
-            UploadId=self.begin(),
+            UploadId=upload_id,
             MultipartUpload={"Parts": parts},
             MpuObjectSize=size,
             **kind,
             **self._checksum(checksum),
         )
         if self._began is not None:
-            end_overtaken(self._s3, self._target.bucket, self._target.key, str(self.upload_id), self._began)
+            end_overtaken(self._s3, bucket, key, upload_id, self._began)
+        end_found(self._s3, bucket, key, overtaken)
         return etag
 
     def tag(self, tags: Mapping[str, str]) -> None:

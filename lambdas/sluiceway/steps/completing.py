@@ -136,10 +136,12 @@ def _all_ends(services: Services, job: JobRow, unfinished: FileResult) -> Iterat
             waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
             ends = [(task, _end_of(waiting.get(task.file_id), unfinished)) for task in missing]
             services.files.end(job.job_id, job.run, ends)
-            for task in missing:
-                leftovers.abort(task)
             # A function that outlived its execution may have been faster: what the table says is the end.
             results |= services.files.results(job.job_id, job.run, missing)
+        for task in tasks:
+            # One that failed in the end may have had a function before that was killed and left an upload.
+            if results[task.file_id].state not in LANDED:
+                leftovers.abort(task)
         yield from ((task, results[task.file_id]) for task in tasks)
 
 

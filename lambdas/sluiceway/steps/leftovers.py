@@ -6,15 +6,19 @@ whose function vanished. Aborting twice does no harm.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sluiceway.aws.rows import JobRow
+from sluiceway.errors import SinkError
 from sluiceway.jobs.files import FileTask
 from sluiceway.sink.storage import abort_upload, open_uploads
 from sluiceway.wiring import Services
+
+_logger = logging.getLogger(__name__)
 
 
 def abort_carried(services: Services, tasks: Iterable[FileTask], carry: Mapping[str, Any]) -> None:
@@ -27,19 +31,24 @@ def abort_carried(services: Services, tasks: Iterable[FileTask], carry: Mapping[
 
 @dataclass(slots=True)
 class Leftovers:
-    """The open uploads of a job's run, asked of S3 once a bucket and only when a file turns out to have no end. An
-    upload begun before the run is not ours to abort."""
+    """The open uploads of a job's run, asked of S3 once a bucket and only when a file turns out not to have landed. An
+    upload begun before the run is not ours to abort. Never raises: what cannot be listed or aborted is no reason for a
+    job not to end, and the bucket's lifecycle rule is the second net."""
 
     services: Services
     job: JobRow
     _open: dict[str, dict[str, list[str]]] = field(default_factory=dict[str, dict[str, list[str]]])
 
     def abort(self, task: FileTask) -> None:
-        """Aborts every open upload to the task's target that began in this run. Raises SinkError."""
-        if task.bucket not in self._open:
-            self._open[task.bucket] = self._list(task.bucket)
-        for upload_id in self._open[task.bucket].pop(task.key, []):
-            abort_upload(self.services.s3, task.bucket, task.key, upload_id)
+        """Aborts every open upload to the task's target that began in this run."""
+        try:
+            if task.bucket not in self._open:
+                self._open[task.bucket] = {}
+                self._open[task.bucket] = self._list(task.bucket)
+            for upload_id in self._open[task.bucket].pop(task.key, []):
+                abort_upload(self.services.s3, task.bucket, task.key, upload_id)
+        except SinkError as error:
+            _logger.warning("unfinished uploads of bucket %s stay for its lifecycle rule: %s", task.bucket, error)
 
     def _list(self, bucket: str) -> dict[str, list[str]]:
         begun = datetime.fromisoformat(self.job.created_at).replace(microsecond=0)
