@@ -25,7 +25,7 @@ from sluiceway.errors import (
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import conditions_of, target_of
-from sluiceway.landing.memory import peak_memory_bytes
+from sluiceway.landing.memory import recent_peak_memory_bytes
 from sluiceway.landing.options import Options, Tools
 from sluiceway.landing.relaying import next_checkpoint, with_sums
 from sluiceway.redact import redact_url
@@ -220,7 +220,7 @@ def _move(
         "source_resumes": source.resumes,
     }
     if isinstance(outcome, Outcome):
-        result = replace(_result(outcome, measured), source_validator=source.validator)
+        result = _result(outcome, measured, source.validator)
         if isinstance(upload, StagedUpload) and upload.staged is not None:
             return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
         return result
@@ -241,7 +241,7 @@ def _move(
     )
 
 
-def _result(outcome: Outcome, measured: Mapping[str, int]) -> FileResult:
+def _result(outcome: Outcome, measured: Mapping[str, int], validator: str | None) -> FileResult:
     return FileResult(
         FileState.STORED,
         bytes=outcome.bytes,
@@ -252,8 +252,9 @@ def _result(outcome: Outcome, measured: Mapping[str, int]) -> FileResult:
         source_wait_seconds=outcome.waits.source,
         sink_wait_seconds=outcome.waits.sink,
         hash_seconds=outcome.waits.hash,
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=recent_peak_memory_bytes(),
         pool_waits=measured["pool_waits"],
         part_retries=measured["part_retries"],
         source_resumes=measured["source_resumes"],
+        source_validator=validator,
     )

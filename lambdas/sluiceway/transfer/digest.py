@@ -117,8 +117,8 @@ class Digester:
         self.hashes = {name: new(name) for name in sorted(set(names), key=_costliest_first)}
         self._aside = [h for name, h in self.hashes.items() if name not in _CRCS][1:]
         self._inline = [h for h in self.hashes.values() if h not in self._aside]
-        cores = cores if cores is not None else (os.cpu_count() or 1)
-        self._helper = ThreadPoolExecutor(1, "digest") if self._aside and cores > 1 else None
+        beside = bool(self._aside) and (cores if cores is not None else (os.cpu_count() or 1)) > 1
+        self._helper = ThreadPoolExecutor(1, "digest") if beside else None
 
     def update(self, data: memoryview) -> None:
         """Returns when every digest has taken `data`: the caller may then overwrite it."""
