@@ -33,7 +33,7 @@ def show_until_end(
 
 
 def outcome(view: JobView, seconds: float, outputs: str) -> dict[str, Any]:
-    """The object that `--json` prints. `cancelled` and `error` are there when there are any."""
+    """The object that `--json` prints. `cancelled`, `export_progress` and `error` are there when there are any."""
     files = {state: count for state, count in view.counts.files.items() if count or state != "cancelled"}
     return {
         "job_id": view.job_id,
@@ -44,6 +44,7 @@ def outcome(view: JobView, seconds: float, outputs: str) -> dict[str, Any]:
         "outputs": outputs,
         **({"error": dict(view.error)} if view.error else {}),
     }
+        **({"export_progress": view.export_told} if view.export_told else {}),
 
 
 def tell(told: Mapping[str, Any], jobs: JobsClient, *, as_json: bool) -> None:

@@ -50,6 +50,12 @@ class JobView:
     created_at: str = ""
     ended_at: str | None = None
 
+    export_progress: str | None = None
+
+    @property
+    def export_told(self) -> str | None:
+        """What the export API said last of how far it is, while that is what the job waits for."""
+        return self.export_progress if self.state is JobState.EXPORTING else None
     @property
     def ended(self) -> bool:
         return self.state in JOB_ENDS
@@ -154,6 +160,7 @@ class JobsClient:
         """The lines of report.jsonl, as they are read. Nothing when the job left none."""
         try:
             reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=self.outputs_prefix(job_id) + "report.jsonl")
+            export_progress=row.export_progress,
         except self.s3.exceptions.NoSuchKey:
             return
         for line in reply["Body"].iter_lines():

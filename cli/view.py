@@ -22,11 +22,14 @@ from rich.text import Text
 
 from cli.jobs import InFlight, JobView
 
+from sluiceway.jobs.states import JobState
 PLAIN_LINE_SECONDS = 10.0
 RATE_WINDOW_SECONDS = 5.0
 MAX_BARS = 12
 MAX_PROBLEMS = 20
 COLOURS = {"stored": "green", "skipped": "cyan", "rejected": "red", "failed": "red", "cancelled": "yellow"}
+# What a list has room for of an export API's words.
+LISTED_CHARS = 30
 
 
 class Rate:
@@ -87,9 +90,18 @@ class JobProgress:
 def _line(job: JobView, rate: float) -> str:
     """`acme-1 TRANSFERRING 12/200 files (10 stored, 2 failed) 1.2 GB of 3.4 GB, 80.1 MB/s, 4 in flight`"""
     ended = sum(job.counts.files.values())
-    files = f"{ended}/{job.files_total} files" if job.files_total is not None else "listing files"
+    files = _files(job, ended)
     by_state = ", ".join(f"{count} {state}" for state, count in job.counts.files.items() if count)
     of = f" of {decimal(job.bytes_total)}" if job.bytes_total else ""
+def _files(job: JobView, ended: int) -> str:
+    """`12/200 files`; before there is a list, what is waited for, in the export API's own words where it has any."""
+    listed = f"{ended}/{job.files_total} files" if job.files_total is not None else ""
+    if job.export_told is None and job.state is not JobState.EXPORTING:
+        return listed or "listing files"
+    told = f": {job.export_told}" if job.export_told else ""
+    return f"{listed}{', ' if listed else ''}awaiting the export{told}"
+
+
     flying = f", {len(job.in_flight)} in flight" if job.in_flight else ""
     counted = f" ({by_state})" if by_state else ""
     return f"{job.job_id} {job.state.value} {files}{counted} {decimal(job.bytes)}{of}, {decimal(int(rate))}/s{flying}"
@@ -136,6 +148,8 @@ def print_outcome(
             break
         console.print(Text(f"{line['status']} {line['bucket']}/{line['key']}: {_why(line)}"), soft_wrap=True)
     console.print(f"outputs: {outcome['outputs']}", highlight=False, markup=False, soft_wrap=True)
+    if "export_progress" in outcome:
+        table.add_row("export", Text(outcome["export_progress"]))
 
 
 def _why(line: Mapping[str, Any]) -> str:
@@ -152,9 +166,14 @@ def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
         files = f"{sum(job['files'].values())}/{total}"
         started = job["created_at"][:19].replace("T", " ")
         table.add_row(
-            Text(job["job_id"], no_wrap=True, overflow="fold"), job["status"], files, decimal(job["bytes"]), started,
+            Text(job["job_id"], no_wrap=True, overflow="fold"), Text(_status(job)), files, decimal(job["bytes"]), started,
             f"{job['seconds']:.0f}",
         )  # fmt: skip
+def _status(job: Mapping[str, Any]) -> str:
+    told = job.get("export_progress")
+    return f"{job['status']} ({told[:LISTED_CHARS]})" if told else str(job["status"])
+
+
     console = Console()
     # A list that goes into a pipe is not cut to the width of a terminal that is not there.
     console.print(table, width=None if console.is_terminal else 200, highlight=False)

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from cli.follow import outcome
 from cli.jobs import InFlight, JobView
-from cli.view import PLAIN_LINE_SECONDS, JobProgress, Rate, print_outcome
+from cli.view import PLAIN_LINE_SECONDS, JobProgress, Rate, print_jobs, print_outcome
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import JobState
 
@@ -77,9 +78,39 @@ def test_rate_is_of_the_last_seconds(fed: list[tuple[float, int]], rate: float) 
     meter = Rate(window_seconds=5)
     assert [meter.feed(*each) for each in fed][-1] == rate
 
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"files_total": None}, "acme[1] EXPORTING awaiting the export 0 bytes"),
+        ({"files_total": None, "export_progress": "[50%] done"},
+         "acme[1] EXPORTING awaiting the export: [50%] done 0 bytes"),
+        ({"export_progress": "half"}, "acme[1] EXPORTING 0/10 files, awaiting the export: half 0 bytes"),
+    ],
+)  # fmt: skip
+def test_while_the_export_is_awaited_its_progress_is_told(facts: dict[str, Any], told: str) -> None:
+    (line,) = plain([(0.0, view(JobState.EXPORTING, bytes_total=None, counts=Counts(), **facts))])
+    assert line == f"{told}, 0 bytes/s"
+
+
+def test_progress_of_an_export_is_not_told_once_files_move() -> None:
+    (line,) = plain([(0.0, view(export_progress="100%"))])
+    assert "100%" not in line
+
+
+def test_a_report_and_a_list_tell_how_far_the_export_is(capsys: pytest.CaptureFixture[str]) -> None:
+    waiting = view(JobState.EXPORTING, files_total=None, counts=Counts(), export_progress="[50%]")
+    print_outcome(outcome(waiting, 1.0, "landed"), [], None)
+    listed = {"job_id": "acme", "status": "EXPORTING", "created_at": "2026-11-23T10:00:00+00:00", "seconds": 1.0,
+              "files": {}, "files_total": None, "bytes": 0, "export_progress": "[50%]"}  # fmt: skip
+    print_jobs([listed])
+    shown = capsys.readouterr().out
+    assert shown.count("[50%]") == 2
+    assert "EXPORTING ([50%])" in shown
+
+
 
 def test_the_closing_table_names_what_did_not_land(capsys: pytest.CaptureFixture[str]) -> None:
-    outcome = {
+    told = {
         "job_id": "acme",
         "status": "COMPLETED_WITH_FAILURES",
         "files": {"stored": 3, "skipped": 0, "rejected": 1, "failed": 0},
@@ -89,7 +120,7 @@ def test_the_closing_table_names_what_did_not_land(capsys: pytest.CaptureFixture
     }
     error = {"type": "DigestMismatchError", "message": "expected [1], received [2]"}
     problems = [{"status": "REJECTED", "bucket": "b", "key": f"k{n}", "error": error} for n in range(25)]
-    print_outcome(outcome, problems, None)
+    print_outcome(told, problems, None)
     shown = capsys.readouterr().out
     assert "acme: COMPLETED_WITH_FAILURES" in shown
     assert "1,234,567" in shown

@@ -79,3 +79,10 @@ Feature: Export APIs of every kind
     When a job lands the export
     Then the job is FAILED because of InvalidJobError
     And the API was asked to start 0 time and polled 0 times
+
+  Scenario: What the vendor says of its progress is seen while the job waits
+    Given the export takes 3 polls
+    And the vendor says of its progress "40 of 100, ESC see https://acme.example/e1?sig=s3cr3t"
+    When a job lands the export
+    Then the job is COMPLETED
+    And the job's view told of "40 of 100,   see https://acme.example/e1?redacted" while it waited

@@ -129,6 +129,17 @@ def _(api: Api, seconds: int) -> None:
     api.more["callback"]["timeout_minutes"] = seconds / 60
 
 
+@given(parsers.parse('the vendor says of its progress "{text}"'))
+def _(api: Api, text: str) -> None:
+    api.progress = text.replace("ESC", "\x1b")
+    api.poll["progress"] = "progress"
+
+
+@then(parsers.parse('the job\'s view told of "{text}" while it waited'))
+def _(world: World, text: str) -> None:
+    assert {view.export_told for view in world.seen if view.export_told} == {text}
+
+
 @given(parsers.parse("the job wants a sign of life every {seconds:d} second"))
 @given(parsers.parse("the job wants a sign of life every {seconds:d} seconds"))
 def _(api: Api, seconds: int) -> None:

@@ -29,6 +29,7 @@ class Api:
     world: World
     running_polls: int = 1
     running: str = "RUNNING"
+    progress: str = ""
     end: str = "DONE"
     at_once: bool = False
     html: bool = False
@@ -77,7 +78,10 @@ class Api:
         self.calls_after -= 1
         if self.call == "after polls" and self.calls_after == 0:
             self.heard = self.ring(self.address)
-        return self.reply({"state": self.running} if self.running_polls >= 0 else self.done())
+        if self.running_polls < 0:
+            return self.reply(self.done())
+        told = {"progress": self.progress} if self.progress else {}
+        return self.reply({"state": self.running, **told})
 
     def on_page(self, request: Request) -> Reply:
         page = int(parse_qs(urlsplit(request.path).query).get("page", ["1"])[0])

@@ -48,6 +48,7 @@ class World:
     submitted: Submitted | None = None
     second: Submitted | None = None
     view: JobView | None = None
+    seen: list[JobView] = field(default_factory=list)
     begun: threading.Event = field(default_factory=threading.Event)
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -104,6 +105,7 @@ class World:
         assert self.submitted is not None
         for view in Watch(self.jobs, look_seconds=0.1).follow(self.submitted):
             self.view = view
+            self.seen.append(view)
         assert self.view is not None
         return self.view
 

@@ -36,7 +36,8 @@ class JobRow:
     all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's.
     `links_renewable`: its source lists
     the files anew with fresh links; `links_round` counts how often it did, `links_seen` for how many files so far.
-    `patience` tells until when (seconds since 1970) a host asked to be left alone."""
+    `patience` tells until when (seconds since 1970) a host asked to be left alone; `export_progress` is what the export
+    API last said of how far it is."""
 
     job_id: str
     state: JobState
@@ -62,6 +63,7 @@ class JobRow:
     links_renewable: bool = False
     links_round: int = 0
     links_seen: int = 0
+    export_progress: str | None = None
 
     @property
     def fields(self) -> dict[str, str]:

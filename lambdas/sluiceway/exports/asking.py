@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # A list of 100,000 files with long signed links is about 64 MiB.
 MAX_REPLY_BYTES = 64 * 1024**2
 SHOWN_CHARS = 500
+PROGRESS_CHARS = 200
 # Not an answer about the export: ask again. Any other status from 400 on is the end of it.
 ASK_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 # Said before the request was looked at, so that even one that may not be sent twice may be sent again.
@@ -119,6 +120,11 @@ class Api:
         """The beginning of a reply, cut after links and secrets were taken out, so that no half of one escapes."""
         text = text[: 64 * SHOWN_CHARS].decode(errors="replace") if isinstance(text, bytes) else text
         return repr(self.credentials.mask(text[: 16 * SHOWN_CHARS])[:SHOWN_CHARS])
+
+    def progress(self, said: Any) -> str | None:
+        """What an API says of how far it is, as it may stand on a screen; None where it says nothing."""
+        text = self.credentials.mask(str(said)[: 4 * PROGRESS_CHARS]) if said is not None else ""
+        return "".join(char if char.isprintable() else " " for char in text)[:PROGRESS_CHARS].strip() or None
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int) -> Reply:
         signed = self.credentials.sign(self.auth, method, url, headers, body)

@@ -28,7 +28,7 @@ from sluiceway.errors import (
 from sluiceway.exports.access import ANY_HOST, NONE
 from sluiceway.exports.asking import ASK_AGAIN, MAX_REPLY_BYTES, Api, host_of
 from sluiceway.exports.filling import Heard
-from sluiceway.exports.http import GONE, PROGRESS_CHARS
+from sluiceway.exports.http import GONE
 from sluiceway.exports.http_list import put_access
 from sluiceway.exports.listing import items, outline
 from sluiceway.exports.standing import READY, Export, Step, ask_anew, begin, find, plain, read_list, save, save_list
@@ -94,8 +94,7 @@ def poll(services: Services, source: FhirBulkSource, row: JobRow) -> Step:
         if 200 <= reply.status < 300:
             raise NotInReplyError(f"{redact_url(url)}: expected 202 or 200, found {reply.status}")
         raise ExportFailedError(f"{redact_url(url)}: status {reply.status}: {api.shown(reply.body)}")
-    progress = reply.headers.get("X-Progress")
-    told = api.credentials.mask(progress)[:PROGRESS_CHARS] if progress else None
+    told = api.progress(reply.headers.get("X-Progress"))
     return Step("POLL", seconds_to_wait(source, export, reply.headers), told)
 
 

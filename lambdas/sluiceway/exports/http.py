@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from sluiceway.aws.rows import JobRow
     from sluiceway.wiring import Services
 
-PROGRESS_CHARS = 200
 # The vendor has forgotten the export, or never knew it: there is nothing left to end.
 GONE = frozenset({404, 410})
 
@@ -212,8 +211,7 @@ def _judge(
     if is_json or _seems_json(reply):
         body = _refuse(api, config, reply, url, source.files.list)
     word = _word(config, reply, body, url, api)
-    progress = jmespath.search(config.progress, body) if config.progress is not None else None
-    told = None if progress is None else api.credentials.mask(str(progress))[:PROGRESS_CHARS]
+    told = api.progress(jmespath.search(config.progress, body)) if config.progress is not None else None
     match config.status_mapping.meaning(word):
         case "running":
             return export, told

@@ -69,7 +69,7 @@ def test_the_server_is_heard_when_it_asks_to_wait_and_says_how_far_it_is(
     deployment.start(job(server), execution)
     answer = deployment.invoke("poll_export", {"job_id": JOB, "execution": execution})
     assert (answer["action"], answer["wait_seconds"]) == ("POLL", 120)
-    assert "43 %" in json.dumps(deployment.rows())
+    assert deployment.jobs.get(JOB).export_progress == "43 %"
 
 
 @pytest.mark.parametrize(
