@@ -223,7 +223,6 @@ def _engine_rows(records: Sequence[Record]) -> list[tuple[str, str, str]]:
         return []
     growth = 100 * (max(together) / max(alone) - 1)
     figure = f"{growth:+.1f} % ({max(alone):.0f} → {max(together):.0f} MiB)"
-    # A file alone whose sink is quick needs a buffer less; the bound of docs/performance.md holds for both.
     return [("ten files of 512 MiB at once through the engine: highest peak against one alone", "≤ +10 %", figure)]
 
 

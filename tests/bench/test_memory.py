@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -50,17 +49,14 @@ class Handler(BaseHTTPRequestHandler):
     """A source of zeros, `/SIZE`, and an S3 that throws away what it is sent."""
 
     protocol_version = "HTTP/1.1"
-    sent = 0
 
     def do_GET(self) -> None:
         left = int(self.path[1:])
         self.send_response(200)
         self.send_header("Content-Length", str(left))
         self.end_headers()
-        Handler.sent = 0
         while left:
-            sent = self.connection.send(BLOCK[: min(left, MIB)])
-            left, Handler.sent = left - sent, Handler.sent + sent
+            left -= self.connection.send(BLOCK[: min(left, MIB)])
 
     def do_PUT(self) -> None:
         if self.headers.get("expect") == "100-continue":
@@ -69,17 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         left, hole = int(self.headers["content-length"]), memoryview(bytearray(MIB))
         while left:
             left -= self.rfile.readinto(hole[: min(left, MIB)])  # type: ignore[attr-defined]
-        if "partNumber=1&" in f"{self.path}&" or "partNumber=2&" in f"{self.path}&":
-            self._wait_until_every_buffer_is_full()
         self._answer(b"")
-
-    def _wait_until_every_buffer_is_full(self) -> None:
-        """Both files then use all of their buffers, however the threads are scheduled: the uploaders are kept busy
-        until the reader has filled the last buffer and takes no more from the source."""
-        seen = -1
-        while Handler.sent < (UPLOADERS + 1) * PART or Handler.sent != seen:
-            seen = Handler.sent
-            time.sleep(0.25)
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))

@@ -62,6 +62,19 @@ def test_no_thread_starts_before_a_part_is_there_and_no_more_than_parts() -> Non
         uploads.drain()
 
 
+def test_a_file_touches_every_buffer_however_quick_its_sink() -> None:
+    """Else the same file would take less memory one day and more the next, as the threads are scheduled."""
+    with Uploaders(Sink().send, 2) as uploads:
+        free: list[Buffer] = []
+        for number in range(1, 4):
+            buffer = uploads.take_buffer()
+            assert buffer not in free
+            uploads.submit(number, buffer, 0)
+            free.append(buffer)
+            # The part is sent and its buffer free again before the next is asked for.
+            uploads.drain()
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_the_reader_waits_when_every_buffer_is_in_flight_and_the_wait_is_measured(count: int) -> None:
     sink = Sink(open_gate=False)
