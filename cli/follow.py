@@ -42,9 +42,9 @@ def outcome(view: JobView, seconds: float, outputs: str) -> dict[str, Any]:
         "bytes": view.counts.bytes,
         "seconds": round(seconds, 3),
         "outputs": outputs,
+        **({"export_progress": view.export_told} if view.export_told else {}),
         **({"error": dict(view.error)} if view.error else {}),
     }
-        **({"export_progress": view.export_told} if view.export_told else {}),
 
 
 def tell(told: Mapping[str, Any], jobs: JobsClient, *, as_json: bool) -> None:

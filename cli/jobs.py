@@ -49,13 +49,13 @@ class JobView:
     error: Mapping[str, str] | None = None
     created_at: str = ""
     ended_at: str | None = None
-
     export_progress: str | None = None
 
     @property
     def export_told(self) -> str | None:
         """What the export API said last of how far it is, while that is what the job waits for."""
         return self.export_progress if self.state is JobState.EXPORTING else None
+
     @property
     def ended(self) -> bool:
         return self.state in JOB_ENDS
@@ -151,6 +151,7 @@ class JobsClient:
             error=row.error,
             created_at=row.created_at,
             ended_at=row.ended_at,
+            export_progress=row.export_progress,
         )
 
     def outputs_prefix(self, job_id: str) -> str:
@@ -160,7 +161,6 @@ class JobsClient:
         """The lines of report.jsonl, as they are read. Nothing when the job left none."""
         try:
             reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=self.outputs_prefix(job_id) + "report.jsonl")
-            export_progress=row.export_progress,
         except self.s3.exceptions.NoSuchKey:
             return
         for line in reply["Body"].iter_lines():

@@ -167,8 +167,8 @@ def _listed(view: JobView) -> dict[str, Any]:
         "seconds": round(_seconds(view), 3),
         "files": {state: count for state, count in view.counts.files.items() if count},
         "files_total": view.files_total,
-        **({"export_progress": view.export_told} if view.export_told else {}),
         "bytes": view.counts.bytes,
+        **({"export_progress": view.export_told} if view.export_told else {}),
     }
 
 

@@ -21,15 +21,15 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.jobs import InFlight, JobView
-
 from sluiceway.jobs.states import JobState
+
 PLAIN_LINE_SECONDS = 10.0
 RATE_WINDOW_SECONDS = 5.0
 MAX_BARS = 12
 MAX_PROBLEMS = 20
-COLOURS = {"stored": "green", "skipped": "cyan", "rejected": "red", "failed": "red", "cancelled": "yellow"}
 # What a list has room for of an export API's words.
 LISTED_CHARS = 30
+COLOURS = {"stored": "green", "skipped": "cyan", "rejected": "red", "failed": "red", "cancelled": "yellow"}
 
 
 class Rate:
@@ -87,12 +87,6 @@ class JobProgress:
             self.note(_line(job, rate))
 
 
-def _line(job: JobView, rate: float) -> str:
-    """`acme-1 TRANSFERRING 12/200 files (10 stored, 2 failed) 1.2 GB of 3.4 GB, 80.1 MB/s, 4 in flight`"""
-    ended = sum(job.counts.files.values())
-    files = _files(job, ended)
-    by_state = ", ".join(f"{count} {state}" for state, count in job.counts.files.items() if count)
-    of = f" of {decimal(job.bytes_total)}" if job.bytes_total else ""
 def _files(job: JobView, ended: int) -> str:
     """`12/200 files`; before there is a list, what is waited for, in the export API's own words where it has any."""
     listed = f"{ended}/{job.files_total} files" if job.files_total is not None else ""
@@ -102,6 +96,12 @@ def _files(job: JobView, ended: int) -> str:
     return f"{listed}{', ' if listed else ''}awaiting the export{told}"
 
 
+def _line(job: JobView, rate: float) -> str:
+    """`acme-1 TRANSFERRING 12/200 files (10 stored, 2 failed) 1.2 GB of 3.4 GB, 80.1 MB/s, 4 in flight`"""
+    ended = sum(job.counts.files.values())
+    files = _files(job, ended)
+    by_state = ", ".join(f"{count} {state}" for state, count in job.counts.files.items() if count)
+    of = f" of {decimal(job.bytes_total)}" if job.bytes_total else ""
     flying = f", {len(job.in_flight)} in flight" if job.in_flight else ""
     counted = f" ({by_state})" if by_state else ""
     return f"{job.job_id} {job.state.value} {files}{counted} {decimal(job.bytes)}{of}, {decimal(int(rate))}/s{flying}"
@@ -137,6 +137,8 @@ def print_outcome(
     table = Table(show_header=False)
     for state, count in outcome["files"].items():
         table.add_row(state, str(count), style=COLOURS[state] if count else "dim")
+    if "export_progress" in outcome:
+        table.add_row("export", Text(outcome["export_progress"]))
     table.add_row("bytes", f"{outcome['bytes']:,} ({decimal(outcome['bytes'])})")
     table.add_row("seconds", f"{outcome['seconds']:.1f}")
     console.print(table)
@@ -148,14 +150,17 @@ def print_outcome(
             break
         console.print(Text(f"{line['status']} {line['bucket']}/{line['key']}: {_why(line)}"), soft_wrap=True)
     console.print(f"outputs: {outcome['outputs']}", highlight=False, markup=False, soft_wrap=True)
-    if "export_progress" in outcome:
-        table.add_row("export", Text(outcome["export_progress"]))
 
 
 def _why(line: Mapping[str, Any]) -> str:
     """An error by name and text; a cancelled file has a reason instead."""
     error = line["error"]
     return f"{error['type']}: {error['message']}" if error else str(line["reason"])
+
+
+def _status(job: Mapping[str, Any]) -> str:
+    told = job.get("export_progress")
+    return f"{job['status']} ({told[:LISTED_CHARS]})" if told else str(job["status"])
 
 
 def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
@@ -166,14 +171,9 @@ def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
         files = f"{sum(job['files'].values())}/{total}"
         started = job["created_at"][:19].replace("T", " ")
         table.add_row(
-            Text(job["job_id"], no_wrap=True, overflow="fold"), Text(_status(job)), files, decimal(job["bytes"]), started,
-            f"{job['seconds']:.0f}",
+            Text(job["job_id"], no_wrap=True, overflow="fold"), Text(_status(job)), files, decimal(job["bytes"]),
+            started, f"{job['seconds']:.0f}",
         )  # fmt: skip
-def _status(job: Mapping[str, Any]) -> str:
-    told = job.get("export_progress")
-    return f"{job['status']} ({told[:LISTED_CHARS]})" if told else str(job["status"])
-
-
     console = Console()
     # A list that goes into a pipe is not cut to the width of a terminal that is not there.
     console.print(table, width=None if console.is_terminal else 200, highlight=False)

@@ -65,20 +65,6 @@ def test_on_a_terminal_every_file_in_flight_has_a_bar() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fed", "rate"),
-    [
-        ([(0, 0)], 0),
-        ([(0, 0), (2, 100)], 50),
-        ([(0, 0), (10, 1000), (12, 1100)], 50),
-        ([(0, 100), (1, 50)], 0),
-    ],
-    ids=["one look", "two looks", "only the last seconds count", "a file begun anew"],
-)
-def test_rate_is_of_the_last_seconds(fed: list[tuple[float, int]], rate: float) -> None:
-    meter = Rate(window_seconds=5)
-    assert [meter.feed(*each) for each in fed][-1] == rate
-
-@pytest.mark.parametrize(
     ("facts", "told"),
     [
         ({"files_total": None}, "acme[1] EXPORTING awaiting the export 0 bytes"),
@@ -107,6 +93,20 @@ def test_a_report_and_a_list_tell_how_far_the_export_is(capsys: pytest.CaptureFi
     assert shown.count("[50%]") == 2
     assert "EXPORTING ([50%])" in shown
 
+
+@pytest.mark.parametrize(
+    ("fed", "rate"),
+    [
+        ([(0, 0)], 0),
+        ([(0, 0), (2, 100)], 50),
+        ([(0, 0), (10, 1000), (12, 1100)], 50),
+        ([(0, 100), (1, 50)], 0),
+    ],
+    ids=["one look", "two looks", "only the last seconds count", "a file begun anew"],
+)
+def test_rate_is_of_the_last_seconds(fed: list[tuple[float, int]], rate: float) -> None:
+    meter = Rate(window_seconds=5)
+    assert [meter.feed(*each) for each in fed][-1] == rate
 
 
 def test_the_closing_table_names_what_did_not_land(capsys: pytest.CaptureFixture[str]) -> None:
