@@ -14,6 +14,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +48,8 @@ from local.patches import Patches
 LOG = logging.getLogger(__name__)
 
 STOP_SECONDS = 30.0
+_seen: Counter[str] = Counter()
+_seen_lock = threading.Lock()
 _TERMINAL = {
     HistoryEventType.ExecutionFailed,
     HistoryEventType.ExecutionAborted,
@@ -70,6 +73,13 @@ class Hooks:
     wait_scale: float = 1.0
 
 
+def history_events() -> Counter[str]:
+    """How many events of each type the histories of all executions have had since the engine began, those of a Map's
+    children among them."""
+    with _seen_lock:
+        return Counter(_seen)
+
+
 class InvalidDefinitionError(AWSError):
     """moto answers 500 for its own class of this name, which its server does not know."""
 
@@ -91,6 +101,7 @@ class _Forgetful(list[Any]):
 def install(patches: Patches, hooks: Hooks) -> None:
     """Turns the interpreter on. `patches` undoes it."""
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
+    _seen.clear()
     patches.set(plain_models, "stepfunctions_backends", parser_models.stepfunctions_parser_backends)
     for module in (program_module, execute_state, inline_iteration_component, execution_worker):
         patches.set(module, "TMP_THREADS", _Forgetful())
@@ -271,6 +282,8 @@ def _error_equals(original: Callable[[Any, Environment], None]) -> Callable[[Any
 def _limited(original: Callable[..., int]) -> Callable[..., int]:
     def add_event(self: Any, context: Any, event_type: HistoryEventType, *args: Any, **kwargs: Any) -> int:
         event_id = original(self, context, event_type, *args, **kwargs)
+        with _seen_lock:
+            _seen[str(event_type.value)] += 1
         if event_id >= MAX_HISTORY_EVENTS and event_type not in _TERMINAL:
             raise HistoryLimitError(
                 f"The execution reached the maximum number of history events ({MAX_HISTORY_EVENTS})."
