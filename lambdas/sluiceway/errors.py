@@ -8,7 +8,7 @@ spells its own errors: each adapter translates those in one place, `raise ... fr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class SluicewayError(Exception):
@@ -33,11 +33,13 @@ class SourceUnreachableError(SourceError):
 
 
 class SourceStatusError(SourceError):
-    """The server answered with a status that carries no body to store. `status` is the HTTP status code."""
+    """The server answered with a status that carries no body to store. `status` is the HTTP status code; `checkpoint`
+    is where whoever has a fresh link can go on, when the old one died in the middle of the file."""
 
-    def __init__(self, message: str, *, status: int) -> None:
+    def __init__(self, message: str, *, status: int, checkpoint: dict[str, Any] | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.checkpoint = checkpoint
 
 
 class SourceTruncatedError(SourceError):

@@ -18,6 +18,7 @@ from sluiceway.errors import (
     RangesRefusedError,
     SendAgainError,
     SinkError,
+    SourceError,
     SourceRestartError,
     SourceStatusError,
     UploadGoneError,
@@ -145,9 +146,14 @@ def _go_on(task: FileTask, tools: Tools, begun: Begun, upload: Upload) -> Downlo
     try:
         return tools.client.open(task.url, headers=tools.headers, begun=begun)
     except SourceStatusError as error:
-        if tools.links_renewable and error.status in EXPIRED_STATUSES:
+        if _is_renewable(tools, error):
             upload.keep()
         raise
+
+
+def _is_renewable(tools: Tools, error: SourceError) -> bool:
+    """Whether `error` is of a link that has died and that a fresh one may replace."""
+    return tools.links_renewable and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
 def _open_unless_there(task: FileTask, options: Options, tools: Tools) -> Download | FileResult:
@@ -212,6 +218,7 @@ def _move(
         checksum=PART_CHECKSUMS[options.part_checksum],
         on_progress=tools.on_progress,
         stop=tools.time_left.is_short if tools.time_left else None,
+        is_mendable=(lambda error: _is_renewable(tools, error)) if tools.links_renewable else None,
         begin=checkpoint.position if checkpoint and checkpoint.upload_id else None,
     ).run()
     measured = {
@@ -225,13 +232,16 @@ def _move(
             return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
         return result
     shown = redact_url(task.url)
+    if outcome.error is not None and outcome.position.offset == (checkpoint.position.offset if checkpoint else 0):
+        upload.keep()  # of what an earlier invocation had sent; where there is none, nothing was begun
+        raise outcome.error
     if not source.resumable:
-        raise CannotResumeError(
+        raise outcome.error or CannotResumeError(
             f"{shown}: it takes longer than one invocation and has no ranges or no strong validator"
         )
     paused = next_checkpoint(checkpoint, outcome, time.perf_counter() - began, measured, shown)
     upload.keep()
-    return replace(
+    paused = replace(
         paused,
         upload_id=upload.upload_id,
         attempt=upload.attempt,
@@ -239,6 +249,10 @@ def _move(
         length=source.length,
         stated=stated,
     )
+    if isinstance(outcome.error, SourceStatusError):
+        outcome.error.checkpoint = paused.to_dict()
+        raise outcome.error
+    return paused
 
 
 def _result(outcome: Outcome, measured: Mapping[str, int], validator: str | None) -> FileResult:

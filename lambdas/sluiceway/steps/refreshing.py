@@ -30,12 +30,14 @@ def wants_link(job: JobRow, error: SluicewayError) -> bool:
 
 
 def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None, seconds: float) -> FileResult:
+    """`checkpoint` is where the file stood before; the error may know of a later one."""
+    moved = error.checkpoint if isinstance(error, SourceStatusError) else None
     return FileResult(
         FileState.RETRY_LINK,
         error_type=error.type,
         error_message=str(error),
         seconds=seconds,
-        checkpoint=checkpoint,
+        checkpoint=moved or checkpoint,
     )
 
 

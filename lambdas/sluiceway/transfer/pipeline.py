@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
-from sluiceway.errors import TooLargeError
+from sluiceway.errors import SourceError, TooLargeError
 from sluiceway.transfer.buffers import Buffer, Uploaders
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PartChecksum
@@ -63,17 +63,20 @@ class Waits:
 
 @dataclass(frozen=True, slots=True)
 class Paused:
-    """Of a transfer that was told to stop: everything before `position` is in S3's parts."""
+    """Of a transfer that was told to stop, or whose source broke with an `error` that another may mend: everything
+    before `position` is in S3's parts."""
 
     position: Position
     waits: Waits
+    error: SourceError | None = None
 
 
 class Transfer:
     """One file, or a segment of one, from `source` to `sink`. `algorithms` are the digests taken beside those to be
-    verified. `stop`, where given, is asked at every read whether to pause; `begin` is where an earlier invocation
-    paused, or the segment begins, and the source stands at its offset. Raises TooLargeError, IntegrityError, PlanError
-    and whatever the source and the sink raise; then nothing has become visible."""
+    verified. `stop`, where given, is asked at every read whether to pause; `is_mendable`, where given, whether an error
+    of the source is to pause the transfer rather than to end it; `begin` is where an earlier invocation paused, or the
+    segment begins, and the source stands at its offset. Raises TooLargeError, IntegrityError, PlanError and whatever
+    the source and the sink raise; then nothing has become visible."""
 
     def __init__(
         self,
@@ -87,11 +90,14 @@ class Transfer:
         checksum: PartChecksum | None,
         on_progress: Callable[[int], None] | None = None,
         stop: Callable[[], bool] | None = None,
+        is_mendable: Callable[[SourceError], bool] | None = None,
         begin: Position | None = None,
         algorithms: Iterable[str] = ("sha256",),
     ) -> None:
         self._source, self._sink, self._plan, self._expectation = source, sink, plan, expectation
         self._max_bytes, self._checksum, self._on_progress, self._stop = max_bytes, checksum, on_progress, stop
+        self._is_mendable = is_mendable
+        self._error: SourceError | None = None
         self._begin = begin or Position()
         self._digester = self._new_digester({*algorithms, *expectation.algorithms})
         self._uploads = Uploaders(self._send, uploaders)
@@ -125,16 +131,18 @@ class Transfer:
 
     def _fill(self, number: int) -> tuple[Buffer, int, bool]:
         """Reads part `number` into a buffer: the buffer, its bytes, and whether the body ended in it."""
-        if self._stop is not None:
+        if self._may_pause:
             self._mark = self._position(number)
         buffer = self._uploads.take_buffer()
         view = buffer.view(self._part_bytes(number))
         filled = 0
         while filled < len(view) and not self._must_stop():
             began = time.perf_counter()
-            got = self._source.readinto(view[filled:])
+            got = self._read(view[filled:])
             read = time.perf_counter()
             self._source_seconds += read - began
+            if self._error is not None:
+                break
             if not got:
                 return buffer, filled, True
             self._count += got
@@ -145,6 +153,16 @@ class Transfer:
             if self._on_progress is not None:
                 self._on_progress(self._count)
         return buffer, filled, self._count == self._source.length
+
+    def _read(self, view: memoryview) -> int:
+        """As the source's `readinto`; 0, and `_error` set, where it broke and another may mend it."""
+        try:
+            return self._source.readinto(view)
+        except SourceError as error:
+            if self._is_mendable is None or not self._is_mendable(error):
+                raise
+            self._error = error
+            return 0
 
     def _put_whole(self, body: memoryview) -> Outcome:
         digests, agreed = self._verify()
@@ -173,7 +191,7 @@ class Transfer:
             self._uploads.submit(number, buffer, filled)
             place = self._position(number + 1)
         self._uploads.drain()
-        return Paused(replace(place, checksum=self._whole_checksum()), self._waits())
+        return Paused(replace(place, checksum=self._whole_checksum()), self._waits(), self._error)
 
     def _position(self, next_part: int) -> Position:
         hashes = cast("dict[str, ResumableHash]", self._digester.hashes)
@@ -182,12 +200,16 @@ class Transfer:
     def _new_digester(self, names: set[str]) -> Digester:
         """hashlib's digests, unless this transfer may pause or has paused: then those whose state can be carried."""
         states = self._begin.states
-        if self._stop is None and not states:
+        if not (self._may_pause or states):
             return Digester(names)
         return Digester(names, new=lambda name: resumable_hash(name, states.get(name)))
 
+    @property
+    def _may_pause(self) -> bool:
+        return self._stop is not None or self._is_mendable is not None
+
     def _must_stop(self) -> bool:
-        return self._stop is not None and self._stop()
+        return self._error is not None or (self._stop is not None and self._stop())
 
     def _part_bytes(self, number: int) -> int:
         size = self._plan.bytes_of_part(number)

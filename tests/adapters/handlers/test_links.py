@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Callable
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tests.support.deployment import Deployment
 from tests.support.source import Body, Reply, Request, SourceServer
 
+MIB = 1024**2
 DOCUMENT = {
     "job_id": "signed",
     "source": {
@@ -105,3 +108,104 @@ def test_a_list_of_urls_cannot_be_renewed(deployment: Deployment, source: Source
 
     assert deployment.run({"job_id": "fixed", "source": listed})["files"]["failed"] == 1
     assert source.paths() == ["/a"]
+
+
+def dying(body: bytes, *, after: int, good: Callable[[str], bool], etag: str = '"v1"') -> Callable[[Request], Reply]:
+    """The connection breaks after so many bytes and the link has died by then; a good one sends what is asked for."""
+
+    def answer(request: Request) -> Reply:
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        if good(request.path):
+            start = int(asked[1]) if asked and request.headers["If-Range"] == etag else 0
+            place = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
+            return Reply(body[start:], 206 if start else 200, {"ETag": etag, **place})
+        if asked:
+            return Reply(b"expired", 403)
+        return Reply(body, 200, {"ETag": '"v1"'}, cut_after=after)
+
+    return answer
+
+
+def ranges(source: SourceServer, path: str) -> list[tuple[int, str | None]]:
+    """The signature and the Range of every request for `path`."""
+    found = [request for request in source.requests if request.path.startswith(path)]
+    return [(signature(request.path), request.headers.get("Range")) for request in found]
+
+
+def test_a_link_that_dies_in_the_middle_is_gone_on_with_by_the_fresh_one(
+    deployment: Deployment, source: SourceServer, listed: list[str]
+) -> None:
+    body = Body(17 * MIB + 3).read()
+    source.replies |= {
+        "/a": Reply(b"a"),
+        "/b": dying(body, after=7 * MIB, good=lambda path: signature(path) > 1),
+    }
+
+    answer = deployment.run(document(source))
+
+    assert answer["status"] == "COMPLETED"
+    assert deployment.landed()["b"] == body
+    # What had come of the second part is a part of its own: not a byte is asked for twice.
+    resumed = f"bytes={7 * MIB}-"
+    assert ranges(source, "/b") == [(1, None), (1, resumed), (2, resumed)]
+    (line,) = (line for line in deployment.lines("signed", "report.jsonl") if line["key"] == "b")
+    assert (line["sha256"], line["bytes"]) == (hashlib.sha256(body).hexdigest(), len(body))
+    assert deployment.unfinished_uploads() == []
+
+
+def test_a_file_that_changed_before_its_fresh_link_is_begun_anew(
+    deployment: Deployment, source: SourceServer, listed: list[str]
+) -> None:
+    body = Body(17 * MIB + 3).read()
+    changed = dying(body, after=7 * MIB, good=lambda path: signature(path) > 1, etag='"v2"')
+    source.replies |= {"/a": Reply(b"a"), "/b": changed}
+
+    assert deployment.run(document(source))["status"] == "COMPLETED"
+
+    assert deployment.landed()["b"] == body
+    assert ranges(source, "/b")[-1] == (2, None)
+    assert deployment.unfinished_uploads() == []
+
+
+def test_a_link_that_dies_before_the_first_part_leaves_nothing(
+    deployment: Deployment, source: SourceServer, listed: list[str]
+) -> None:
+    body = Body(17 * MIB).read()
+    source.replies |= {
+        "/a": Reply(b"a"),
+        "/b": dying(body, after=MIB, good=lambda path: signature(path) > 1),
+    }
+
+    assert deployment.run(document(source))["status"] == "COMPLETED"
+
+    assert deployment.landed()["b"] == body
+    assert ranges(source, "/b") == [(1, None), (1, f"bytes={MIB}-"), (2, None)]
+    assert deployment.unfinished_uploads() == []
+
+
+def test_links_that_die_again_and_again_move_the_file_on_each_time_and_leave_no_upload(
+    deployment: Deployment, source: SourceServer, listed: list[str]
+) -> None:
+    body = Body(80 * MIB).read()
+
+    def answer(request: Request) -> Reply:
+        asked = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
+        start = int(asked[1]) if asked else 0
+        key = signature(request.path)
+        if key in seen:
+            return Reply(b"expired", 403)
+        seen.add(key)
+        place = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"} if start else {}
+        return Reply(body[start:], 206 if start else 200, {"ETag": '"v1"', **place}, cut_after=6 * MIB)
+
+    seen: set[int] = set()
+    source.replies |= {"/a": Reply(b"a"), "/b": answer}
+
+    answered = deployment.run(document(source))
+
+    assert answered["status"] == "COMPLETED_WITH_FAILURES"
+    starts = [asked for number, asked in ranges(source, "/b")[::2]]
+    assert starts == [None, *(f"bytes={n * 6 * MIB}-" for n in (1, 2, 3))]
+    (line,) = (line for line in deployment.lines("signed", "report.jsonl") if line["key"] == "b")
+    assert (line["status"], line["error"]["type"]) == ("FAILED", "SourceStatusError")
+    assert deployment.unfinished_uploads() == []
