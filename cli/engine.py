@@ -10,12 +10,15 @@ import sys
 import threading
 from pathlib import Path
 
+from cli.embedded import running_engine
 from cli.exits import Exit
 from cli.refusal import refuse
 from cli.run import PROGRESS_SECONDS
 from cli.signals import terminated_as_interrupt
 from cli.stack import LOCAL_REGION
+from cli.view import JobProgress
 from infra.settings import Settings, split_assignments
+from sluiceway.errors import InvalidJobError
 
 
 def start(
@@ -33,16 +36,17 @@ def start(
             _serve(landed, port, secrets, settings, as_json=as_json)
     except KeyboardInterrupt:
         return Exit.OK
+    except InvalidJobError as error:
+        return refuse("engine start", error, as_json=as_json)
     except OSError as error:
         print(f"Error: the engine cannot start: {error}", file=sys.stderr)
     return Exit.INVALID
 
 
 def _serve(landed: Path, port: int, secrets: Path | None, settings: dict[str, str], *, as_json: bool) -> None:
-    from local.engine import Engine  # moto and CDK take seconds to import: after the arguments are known to be right
-
     landed.mkdir(parents=True, exist_ok=True)
-    with Engine(landed.resolve(), settings=settings, secrets=secrets, port=port) as engine:
+    with JobProgress() as progress, running_engine(landed, settings, secrets, progress, port=port) as engine:
+        progress.stop()
         _tell(engine.endpoint_url, engine.outputs, as_json=as_json)
         threading.Event().wait()
 

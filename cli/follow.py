@@ -29,6 +29,8 @@ def show_until_end(
             progress.show(view)
     except JobLostError as error:
         return replace(view, state=JobState.FAILED, error={"type": "JobLostError", "message": str(error)})
+    if view.ended and view.files_total == 0:
+        progress.note(f"warning: {view.job_id}: the source listed no files; nothing was moved")
     return view
 
 

@@ -10,6 +10,7 @@ import json
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,14 @@ class JobView:
     @property
     def bytes(self) -> int:
         return self.counts.bytes + sum(file.bytes for file in self.in_flight)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken, or takes so far; 0 for a job that never had a row."""
+        if not self.created_at:
+            return 0.0
+        ended = datetime.fromisoformat(self.ended_at) if self.ended_at else datetime.now(UTC)
+        return (ended - datetime.fromisoformat(self.created_at)).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -154,7 +153,7 @@ def _find(jobs: JobsClient, job_id: str, *, patience: float = APPEAR_SECONDS) ->
 def _told(view: JobView, jobs: JobsClient) -> dict[str, Any]:
     summary = (jobs.read_summary(view.job_id) if view.ended else None) or {}
     outputs = f"s3://{jobs.jobs_bucket}/{jobs.outputs_prefix(view.job_id)}"
-    seconds = summary.get("seconds", _seconds(view))
+    seconds = summary.get("seconds", view.seconds)
     # The counters are right at every moment; the error of a job that was lost is only in the view.
     return outcome(replace(view, error=view.error or summary.get("error")), seconds, outputs)
 
@@ -164,7 +163,7 @@ def _listed(view: JobView) -> dict[str, Any]:
         "job_id": view.job_id,
         "status": view.state.value,
         "created_at": view.created_at,
-        "seconds": round(_seconds(view), 3),
+        "seconds": round(view.seconds, 3),
         "files": {state: count for state, count in view.counts.files.items() if count},
         "files_total": view.files_total,
         "bytes": view.counts.bytes,
@@ -177,14 +176,6 @@ def _download(jobs: JobsClient, job_id: str, folder: Path) -> None:
     for output in OUTPUTS:
         if not jobs.download(jobs.outputs_prefix(job_id) + output, folder / output):
             print(f"{job_id} has left no {output}", file=sys.stderr)
-
-
-def _seconds(view: JobView) -> float:
-    """How long the run has taken, or takes so far; 0 for a job that never had a row."""
-    if not view.created_at:
-        return 0.0
-    ended = datetime.fromisoformat(view.ended_at) if view.ended_at else datetime.now(UTC)
-    return (ended - datetime.fromisoformat(view.created_at)).total_seconds()
 
 
 def _look_seconds(name: StackName) -> float:

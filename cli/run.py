@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.embedded import running_engine
 from cli.exits import Exit, of_job
 from cli.follow import outcome, show_until_end, tell
 from cli.jobs import JobsClient, JobView
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 # Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
 PROGRESS_SECONDS = "1"
+# A full disk still makes files, but takes nothing into them. What a small job and its log need themselves.
+PROBE_BYTES = 1024**2
 
 
 def run(
@@ -39,17 +42,17 @@ def run(
         _make_folder(landed)
     except (JobError, ValueError) as error:
         return refuse(job, error, as_json=as_json)
-    with terminated_as_interrupt():
-        return _run(loaded, landed, settings, secrets, as_json=as_json)
+    try:
+        with terminated_as_interrupt():
+            return _run(loaded, landed, settings, secrets, as_json=as_json)
+    except InvalidJobError as error:
+        return refuse(job, error, as_json=as_json)
 
 
 def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Path | None, *, as_json: bool) -> Exit:
-    # Here, not above: moto and CDK take seconds to import, and a wrong job needs neither.
-    from local.engine import Engine
-
     with JobProgress() as progress:
         progress.note(f"{loaded.job_id}: setting up the engine")
-        with Engine(landed.resolve(), settings=settings, secrets=secrets) as engine:
+        with running_engine(landed, settings, secrets, progress) as engine:
             jobs = _jobs_client(engine)
             for bucket in loaded.buckets - {engine.outputs["LandingBucket"]}:
                 jobs.s3.create_bucket(Bucket=bucket)
@@ -66,8 +69,8 @@ def _make_folder(landed: Path) -> None:
     """Raises InvalidJobError where nothing can land there."""
     try:
         landed.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=landed):
-            return
+        with tempfile.TemporaryFile(dir=landed, buffering=0) as file:
+            file.write(bytes(PROBE_BYTES))
     except OSError as error:
         found = f"{str(landed)!r} ({error.strerror})"
         raise InvalidJobError([FieldError("--landed", found, "a folder that can be made and written to")]) from error

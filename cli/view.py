@@ -17,6 +17,7 @@ from rich.console import Console, Group
 from rich.filesize import decimal
 from rich.live import Live
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
@@ -72,6 +73,11 @@ class JobProgress:
         if self._live:
             self._live.stop()
 
+    def doing(self, text: str) -> None:
+        """What is under way before there is a job to show. Only a terminal has a place for it that clears itself."""
+        if self._live:
+            self._live.update(Spinner("line", Text(text, style="bold")), refresh=True)
+
     def note(self, text: str) -> None:
         """A line that stays."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
@@ -97,14 +103,19 @@ def _files(job: JobView, ended: int) -> str:
 
 
 def _line(job: JobView, rate: float) -> str:
-    """`acme-1 TRANSFERRING 12/200 files (10 stored, 2 failed) 1.2 GB of 3.4 GB, 80.1 MB/s, 4 in flight`"""
+    """`acme-1 TRANSFERRING 12/200 files (10 stored, 2 failed) 1.2 GB of 3.4 GB, 80.1 MB/s, 4 in flight`. `rate` is that
+    of this moment, which an ended job no longer has: of one it tells the mean from its start to its end."""
     ended = sum(job.counts.files.values())
     files = _files(job, ended)
     by_state = ", ".join(f"{count} {state}" for state, count in job.counts.files.items() if count)
     of = f" of {decimal(job.bytes_total)}" if job.bytes_total else ""
     flying = f", {len(job.in_flight)} in flight" if job.in_flight else ""
     counted = f" ({by_state})" if by_state else ""
-    return f"{job.job_id} {job.state.value} {files}{counted} {decimal(job.bytes)}{of}, {decimal(int(rate))}/s{flying}"
+    speed = f"{decimal(int(rate))}/s"
+    if job.ended:
+        mean = job.bytes / job.seconds if job.seconds else 0.0
+        speed = f"{job.seconds:.1f} s, {decimal(int(mean))}/s on average"
+    return f"{job.job_id} {job.state.value} {files}{counted} {decimal(job.bytes)}{of}, {speed}{flying}"
 
 
 def _bars(files: Iterable[InFlight]) -> Progress:

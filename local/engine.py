@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -56,10 +56,10 @@ class Engine:
     `landed` is the folder of the objects, `landed/<bucket>/<key>`. `settings` are names of infra/settings.py with
     their values as text. `secrets` is a JSON file `{name: value}`. `wait_scale` shortens the state machine's Wait
     states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/. `on_call` is
-    told every request.
+    told every request, `on_step` in words what is being set up.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
-    EngineBusyError, OSError for a port that is taken.
+    EngineBusyError, local.claim.FolderBusyError, OSError for a port that is taken.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class Engine:
         template: Mapping[str, Any] | None = None,
         code: Path | None = None,
         on_call: OnCall | None = None,
+        on_step: Callable[[str], None] | None = None,
     ) -> None:
         self.store = Path(landed).resolve()
         self.endpoint_url = ""
@@ -89,6 +90,7 @@ class Engine:
         self._port = port
         self._template = template
         self._on_call = on_call
+        self._on_step = on_step or _to_nobody
         self._code = code or synth.ROOT / "lambdas"
         self._stack = ExitStack()
         self._pool: Pool | None = None
@@ -137,9 +139,11 @@ class Engine:
 
     def _start(self) -> None:
         self._session = botocore.session.Session()
-        template = self._template if self._template is not None else synth.template(self._settings)
         s3 = S3(self.store)
         self._stack.callback(s3.close)
+        self._on_step("making the stack's template")
+        template = self._template if self._template is not None else synth.template(self._settings)
+        self._on_step("loading the services")
         front = Front(s3, _not_yet, lambda: server.port, self._on_call)
         server = Server(front, self._port, name="aws")
         self._stack.callback(server.close)
@@ -156,6 +160,7 @@ class Engine:
         self._stack.callback(patches.close)
         deployment.install(patches, self._hooks(pool), pool.invoke_async, self._start_execution)
         self._stack.callback(self._stop_everything, deployment, pool)
+        self._on_step("deploying the stack")
         deployed = deployment.deploy(template, self.client, self._code, self.endpoint_url)
         self._take_over(deployed, s3, pool)
 
@@ -221,6 +226,10 @@ def _check_settings(settings: Mapping[str, str]) -> None:
 
 def _listed(settings: Mapping[str, str], name: str) -> list[str]:
     return [item.strip() for item in settings.get(name, "").split(",") if item.strip()]
+
+
+def _to_nobody(_step: str) -> None:
+    """Nobody looks on."""
 
 
 def _not_yet(_environ: dict[str, Any], _start: Any) -> list[bytes]:

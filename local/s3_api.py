@@ -18,7 +18,7 @@ from local import s3_checksums as checksums
 from local import s3_listing as listing
 from local import s3_xml as xml
 from local.http import FileBody, Request, Response
-from local.s3_errors import S3Error
+from local.s3_errors import S3Error, no_space
 from local.s3_index import ObjectRecord
 from local.s3_multipart import Multipart
 from local.s3_receive import receiver
@@ -49,12 +49,20 @@ class S3:
     def __call__(self, request: Request) -> Response:
         request_id = uuid.uuid4().hex[:16].upper()
         try:
-            response = self._dispatch(_call(request))
+            response = self._answer(request)
         except S3Error as error:
             body = b"" if error.status == 304 else error.xml(unquote(request.path), request_id)
             response = Response(error.status, [("Content-Type", "application/xml")], body)
         response.headers += [("x-amz-request-id", request_id), ("Date", formatdate(usegmt=True)), ("Server", "local")]
         return response
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._dispatch(_call(request))
+        except OSError as error:
+            if full := no_space(error, self.store.root):
+                raise full from error
+            raise
 
     def _dispatch(self, call: Call) -> Response:
         if alien := _NOT_HERE & call.query.keys():

@@ -5,6 +5,9 @@ Knows each code's status and sentence. Source: the S3 API reference, "Error resp
 
 from __future__ import annotations
 
+import errno
+import os
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 _STATUS = {
@@ -14,6 +17,7 @@ _STATUS = {
     "EntityTooLarge": 400,
     "EntityTooSmall": 400,
     "IncompleteBody": 400,
+    "InsufficientStorage": 507,  # not of S3, which is never full; no SDK sends such a request again
     "InvalidArgument": 400,
     "InvalidBucketName": 400,
     "InvalidDigest": 400,
@@ -33,6 +37,10 @@ _STATUS = {
     "NotModified": 304,
     "PreconditionFailed": 412,
 }
+
+
+# No space, no quota, or a file larger than the process may write.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class S3Error(Exception):
@@ -70,6 +78,13 @@ def no_such_upload(upload_id: str) -> S3Error:
         "aborted or completed.",
         UploadId=upload_id,
     )
+
+
+def no_space(error: OSError, folder: Path) -> S3Error | None:
+    """What a write to a disk that takes no more comes to; None for any other error."""
+    if error.errno is None or error.errno not in FULL:
+        return None
+    return S3Error("InsufficientStorage", f"{os.strerror(error.errno).lower()}: {folder}")
 
 
 def precondition_failed(condition: str) -> S3Error:

@@ -1,13 +1,14 @@
 """What S3 knows of an object besides its bytes: one SQLite row a key.
 
 Knows rows, listing order (UTF-8 bytes) and common prefixes. Refuses to know where the bytes lie or who may write
-them: the caller holds `transaction()` while it changes both the file and the row, which also keeps two engines
-over one folder from tearing each other's objects.
+them: the caller holds `transaction()` while it changes both the file and the row.
 """
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -76,15 +77,16 @@ class Index:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Excludes every other transaction on this index, of other processes too."""
-        with self._lock:
+        """Excludes every other transaction on this index. Raises OSError with ENOSPC when the disk is full."""
+        with self._lock, _full_disk_as_os_error():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # of some errors SQLite rolls back by itself
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def get(self, bucket: str, key: str) -> ObjectRecord | None:
         with self._lock:
@@ -135,6 +137,16 @@ class Index:
         with self._lock:
             rows = self._db.execute(query, (bucket, after, prefix, prefix + _LAST, limit)).fetchall()
         return [ObjectRecord.of_row(row) for row in rows]
+
+
+@contextmanager
+def _full_disk_as_os_error() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        raise
 
 
 def _common_prefix(key: str, prefix: str, delimiter: str) -> str | None:

@@ -11,7 +11,6 @@ the rules.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
@@ -23,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from local.claim import Claim
 from local.s3_errors import S3Error, no_such_bucket, no_such_key, precondition_failed
 from local.s3_index import Index, ObjectRecord
 
@@ -54,23 +54,28 @@ class Conditions:
 
 
 class Store:
-    """One landed folder. Every method raises S3Error as S3 would. `close()` removes all that is temporary."""
+    """One landed folder, which no other store may have meanwhile. Every method raises S3Error as S3 would. `close()`
+    removes all that is temporary. Raises FolderBusyError (local/claim.py)."""
 
     def __init__(self, landed: Path) -> None:
         self.root = landed
         self.hidden = landed / HIDDEN
         (self.hidden / "odd").mkdir(parents=True, exist_ok=True)
-        self._sweep()
-        self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.hidden))
-        self._scratch_lock = open(self.scratch / "lock", "w")  # noqa: SIM115  held until close()
-        fcntl.flock(self._scratch_lock, fcntl.LOCK_EX)
-        self._index = Index(self.hidden / "objects.sqlite")
-        self.reconcile()
+        self._claim = Claim(landed, self.hidden / "engine.lock")
+        try:
+            for left in self.hidden.glob("scratch-*"):  # by engines that were killed
+                shutil.rmtree(left, ignore_errors=True)
+            self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.hidden))
+            self._index = Index(self.hidden / "objects.sqlite")
+            self.reconcile()
+        except BaseException:
+            self._claim.close()
+            raise
 
     def close(self) -> None:
         self._index.close()
         shutil.rmtree(self.scratch, ignore_errors=True)
-        self._scratch_lock.close()
+        self._claim.close()
 
     # buckets
 
@@ -197,16 +202,6 @@ class Store:
                 for record in known.values():
                     if not (self.root / record.path).is_file():
                         self._index.delete(bucket, record.key)
-
-    def _sweep(self) -> None:
-        """Removes the scratch folders of engines that were killed; a live engine holds its folder's lock."""
-        for folder in self.hidden.glob("scratch-*"):
-            try:
-                with open(folder / "lock") as lock:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    shutil.rmtree(folder, ignore_errors=True)
-            except (BlockingIOError, FileNotFoundError):
-                continue  # alive, or about to take its lock
 
     # paths
 

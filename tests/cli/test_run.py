@@ -91,6 +91,13 @@ def test_a_job_lands_in_the_buckets_it_names_and_a_person_is_told(tmp_path: Path
     assert "mine TRANSFERRING" in ended.stderr
 
 
+def test_an_empty_list_is_no_failure_and_is_told_plainly(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text("\n")
+    ended = sluiceway("run", "urls.txt", cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert "the source listed no files; nothing was moved" in ended.stderr
+
+
 def test_an_export_that_fails_is_a_failed_job(tmp_path: Path, source: SourceServer) -> None:
     source.replies["/exports"] = Reply(b"no such export", 404)
     start = {"url": source.url("/exports"), "json": {}}

@@ -52,6 +52,20 @@ def test_a_line_tells_files_by_state_bytes_rate_and_what_is_in_flight() -> None:
     assert line == ("acme[1] TRANSFERRING 4/10 files (3 stored, 1 failed) 1.5 MB of 4.0 MB, 750.0 kB/s, 1 in flight")
 
 
+def test_the_line_of_an_ended_job_tells_its_mean_rate_and_not_that_of_the_last_moment() -> None:
+    times = {"created_at": "2026-11-23T10:00:00+00:00", "ended_at": "2026-11-23T10:00:08+00:00"}
+    _, line = plain([(0.0, view()), (60.0, view(JobState.COMPLETED, **times))])
+    assert line.endswith(" 1.0 MB of 4.0 MB, 8.0 s, 125.0 kB/s on average")
+
+
+def test_on_a_terminal_what_is_being_set_up_stands_where_the_job_will() -> None:
+    out = io.StringIO()
+    with JobProgress(Console(file=out, width=100, force_terminal=True)) as progress:
+        progress.doing("setting up the engine: deploying the stack")
+        progress.show(view())
+    assert out.getvalue().index("deploying the stack") < out.getvalue().index("4/10 files")
+
+
 def test_on_a_terminal_every_file_in_flight_has_a_bar() -> None:
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True)

@@ -226,6 +226,7 @@ def test_files_that_came_or_went_by_hand_are_noticed(running: Running) -> None:
     (running.landed / "landing/came").write_bytes(b"also by hand")
     assert code_of(lambda: running.client.get_object(Bucket="landing", Key="gone")) == "NoSuchKey"
     assert running.client.get_object(Bucket="landing", Key="edited")["Body"].read() == b"by hand"
+    running.s3.close()
     second = S3(running.landed)
     try:
         keys = [record.key for record in second.store.index.list("landing", "", "", "", 10).records]
