@@ -161,12 +161,14 @@ def _cost(measures: Measures, functions: Functions, storage: Storage) -> Row:
 def _compute_usd(functions: Functions, prices: Prices) -> cloudwatch.MathExpression:
     """Lambda's bill: milliseconds by gigabytes, and requests. Functions of one size are added up first: SUM passes
     over those that have not run, where `+` would find no answer. Of requests only those for units are counted:
-    a job makes a handful of others, and CloudWatch gives away dashboards of up to 50 metrics."""
+    a job makes a handful of others, and CloudWatch gives away dashboards of up to 50 metrics. For the same reason the
+    check of unfinished uploads is left out, four runs a day that no job makes."""
     metrics: dict[str, cloudwatch.IMetric] = {
         f"i{n}": function.metric_invocations(statistic="Sum") for n, function in enumerate(functions.of_units)
     }
     by_size: dict[int, list[str]] = {}
-    for n, (function, memory_mb) in enumerate(functions.memory_mb.items()):
+    of_jobs = {each: mb for each, mb in functions.memory_mb.items() if each != functions.count_stale_uploads}
+    for n, (function, memory_mb) in enumerate(of_jobs.items()):
         metrics[f"d{n}"] = function.metric_duration(statistic="Sum")
         by_size.setdefault(memory_mb, []).append(f"d{n}")
     terms = [

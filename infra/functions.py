@@ -1,11 +1,11 @@
 """The functions: one per handler, each with a role of its own that may do what its handler does and no more.
 
-Knows the environment that lambdas/sluiceway/config.py reads. Refuses to know in which order they run (workflow.py).
+Knows the environment that lambdas/sluiceway/config.py reads, and which rights of permissions.py go to whom. Refuses
+to know in which order functions run (workflow.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import cast
 
 import aws_cdk as cdk
@@ -15,9 +15,10 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.audit import explain, explain_wildcards
+from infra.audit import explain
 from infra.bundling import bundle
 from infra.network import Network
+from infra.permissions import READ_TABLE, WRITE_TABLE, Permissions, allow, reach_out
 from infra.settings import Settings
 from infra.storage import Storage
 from sluiceway.telemetry import NAMESPACE
@@ -27,30 +28,6 @@ CONTROL_MEMORY_MB = 512
 # Listing or judging 100,000 files takes minutes; Lambda allows 15 at most.
 LONG_SECONDS = 900
 SHORT_SECONDS = 60
-
-READ_TABLE = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query")
-# A transaction needs the permission of each thing it does, conditions included.
-WRITE_TABLE = ("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem")
-WRITE_OBJECTS = ("s3:PutObject", "s3:AbortMultipartUpload")
-# HEAD needs GetObject; ListParts tells which parts of an upload are already stored.
-LAND_OBJECTS = (
-    "s3:AbortMultipartUpload",
-    "s3:GetObject",
-    "s3:ListMultipartUploadParts",
-    "s3:PutObject",
-    "s3:PutObjectTagging",
-)
-# A part of a multipart upload is encrypted with a key of its own, and S3 reads it back to join the object.
-ENCRYPT_PARTS = ("kms:Decrypt", "kms:GenerateDataKey")
-# What AWSLambdaVPCAccessExecutionRole grants, without its rights on logs.
-ATTACH_TO_VPC = (
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:UnassignPrivateIpAddresses",
-)
 
 
 class Functions(Construct):
@@ -73,31 +50,32 @@ class Functions(Construct):
         self._settings = settings
         self._storage = storage
         self._bus = bus
+        may = Permissions(self, settings, storage)
 
         self.start_export = self._function("StartExport", timeout_seconds=LONG_SECONDS)
-        self._may_use_jobs_bucket(self.start_export, read=("requests/*", "jobs/*"), write=("jobs/*",))
-        self._may_read_manifests(self.start_export)
-        self._may_read_secrets(self.start_export)
+        may.use_jobs_bucket(self.start_export, read=("requests/*", "jobs/*"), write=("jobs/*",))
+        may.read_manifests(self.start_export)
+        may.read_secrets(self.start_export, keys=True)
 
         self.poll_export = self._function("PollExport", timeout_seconds=LONG_SECONDS)
-        self._may_use_jobs_bucket(self.poll_export, read=("jobs/*",), write=("jobs/*",))
-        self._may_read_secrets(self.poll_export)
+        may.use_jobs_bucket(self.poll_export, read=("jobs/*",), write=("jobs/*",))
+        may.read_secrets(self.poll_export, keys=True)
 
         self.await_export = self._function("AwaitExport", timeout_seconds=SHORT_SECONDS)
-        self._may_use_jobs_bucket(self.await_export, read=("jobs/*",))
-        self._may_answer_tokens(self.await_export)
+        may.use_jobs_bucket(self.await_export, read=("jobs/*",))
+        may.answer_tokens(self.await_export)
 
         self.export_callback = self._function("ExportCallback", timeout_seconds=SHORT_SECONDS)
-        self._may_read_secrets(self.export_callback)
-        self._may_answer_tokens(self.export_callback)
+        may.read_secrets(self.export_callback)
+        may.answer_tokens(self.export_callback)
         # Export APIs cannot sign for IAM: the function itself proves every call by its id, its HMAC and its age.
         self.callback_url = self.export_callback.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE)
         self.start_export.add_environment("SLUICEWAY_CALLBACK_URL", self.callback_url.url)
 
         self.dispatch_files = self._function("DispatchFiles", timeout_seconds=LONG_SECONDS)
-        self._may_use_jobs_bucket(self.dispatch_files, read=("requests/*", "jobs/*"), write=("jobs/*",))
-        self._may_read_manifests(self.dispatch_files)
-        self._may_read_secrets(self.dispatch_files)
+        may.use_jobs_bucket(self.dispatch_files, read=("requests/*", "jobs/*"), write=("jobs/*",))
+        may.read_manifests(self.dispatch_files)
+        may.read_secrets(self.dispatch_files, keys=True)
 
         self.process_file = self._function(
             "ProcessFile",
@@ -117,41 +95,44 @@ class Functions(Construct):
         )
         self.finish_file = self._function("FinishFile", timeout_seconds=LONG_SECONDS)
         for function in (self.process_file, self.process_file_large, self.move_segment, self.finish_file):
-            self._may_use_jobs_bucket(function, read=("jobs/*",))
-            self._may_land_files(function)
-            self._may_read_secrets(function)
+            may.use_jobs_bucket(function, read=("jobs/*",))
+            may.land_files(function)
+
+        self.issue_token = self._function("IssueToken", timeout_seconds=SHORT_SECONDS)
+        may.use_jobs_bucket(self.issue_token, read=("jobs/*/access-*",))
+        may.read_secrets(self.issue_token, keys=True)
+        allow(self.issue_token, READ_TABLE, (storage.jobs_table.table_arn,))
+        # Those that read untrusted bytes: no private key is theirs to read, only the tokens had with one.
+        for function in (self.process_file, self.process_file_large, self.move_segment):
+            may.read_secrets(function)
+            allow(function, ("lambda:InvokeFunction",), (self.issue_token.function_arn,))
+            function.add_environment("SLUICEWAY_TOKEN_FUNCTION", self.issue_token.function_name)
 
         self.record_failure = self._function("RecordFailure", timeout_seconds=SHORT_SECONDS)
-        self._may_use_jobs_bucket(self.record_failure, read=("jobs/*",))
-        self._may_abort_uploads(self.record_failure)
+        may.use_jobs_bucket(self.record_failure, read=("jobs/*",))
+        may.abort_uploads(self.record_failure)
 
         self.commit_files = self._function("CommitFiles", timeout_seconds=LONG_SECONDS)
-        self._may_use_jobs_bucket(self.commit_files, read=("jobs/*",))
-        self._may_land_files(self.commit_files)
+        may.use_jobs_bucket(self.commit_files, read=("jobs/*",))
+        may.land_files(self.commit_files)
 
         self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
-        self._may_use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
-        self._may_abort_uploads(self.complete_job)
-        self._may_answer_tokens(self.complete_job)
+        may.use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
+        may.abort_uploads(self.complete_job)
+        may.answer_tokens(self.complete_job)
         # The export API is told of the end.
-        self._may_read_secrets(self.complete_job)
+        may.read_secrets(self.complete_job, keys=True)
 
         self.count_stale_uploads = self._function("CountStaleUploads", timeout_seconds=LONG_SECONDS)
-        _allow(self.count_stale_uploads, ("s3:ListBucketMultipartUploads",), self._landing_bucket_arns())
+        allow(self.count_stale_uploads, ("s3:ListBucketMultipartUploads",), may.landing_bucket_arns())
 
         for function in (*self.of_states, self.export_callback):
-            _allow(function, (*READ_TABLE, *WRITE_TABLE), (storage.jobs_table.table_arn,))
-            _allow(function, ("events:PutEvents",), (bus.event_bus_arn,))
+            allow(function, (*READ_TABLE, *WRITE_TABLE), (storage.jobs_table.table_arn,))
+            allow(function, ("events:PutEvents",), (bus.event_bus_arn,))
 
     @property
     def all(self) -> list[lambda_.Function]:
-        return [*self.of_states, self.export_callback, self.count_stale_uploads]
-
-    @property
-    def of_files(self) -> list[lambda_.Function]:
-        """Those that move files and end them. An alarm adds up ten metrics at most (CloudWatch's limit)."""
-        movers = [self.process_file, self.process_file_large, self.move_segment, self.finish_file]
-        return [*movers, self.record_failure, self.commit_files, self.complete_job]
+        return [*self.of_states, self.issue_token, self.export_callback, self.count_stale_uploads]
 
     @property
     def of_states(self) -> list[lambda_.Function]:
@@ -214,9 +195,7 @@ class Functions(Construct):
         self.memory_mb[function] = memory_mb
         log_group.grant_write(role)
         explain(function, "L1", "Python 3.13 is what the library is measured on; AWS supports it until June 2029.")
-        explain_wildcards(role, ("*",), _because_forced(self._network))
-        if self._network.vpc is not None:
-            _allow(function, ATTACH_TO_VPC, ("*",), because=_because_forced(self._network))
+        reach_out(function, self._network)
         return function
 
     def _environment(self) -> dict[str, str]:
@@ -243,6 +222,8 @@ class Functions(Construct):
             "SLUICEWAY_SPLIT_BYTES": str(settings.split_bytes),
             # Only who starts an export has it to give away.
             "SLUICEWAY_CALLBACK_URL": "",
+            # Only who moves files asks another function for tokens.
+            "SLUICEWAY_TOKEN_FUNCTION": "",
             "SLUICEWAY_LARGE_MEMORY_MB": str(settings.process_file_large_memory_mb),
             # Every metric's one dimension: it tells the stacks of an account apart.
             "POWERTOOLS_SERVICE_NAME": settings.stack_id,
@@ -250,81 +231,7 @@ class Functions(Construct):
             "POWERTOOLS_LOG_LEVEL": settings.log_level,
         }
 
-    def _may_use_jobs_bucket(
-        self, function: lambda_.Function, *, read: Sequence[str], write: Sequence[str] = ()
-    ) -> None:
-        bucket = self._storage.jobs_bucket
-        objects = "Objects' keys begin with the job's id, which nobody knows before the job."
-        _allow(function, ("s3:GetObject",), [bucket.arn_for_objects(pattern) for pattern in read], because=objects)
-        # Without it S3 answers 403 for an object that does not exist, which would read as a denial.
-        _allow(function, ("s3:ListBucket",), (bucket.bucket_arn,))
-        if write:
-            keys = [bucket.arn_for_objects(pattern) for pattern in write]
-            _allow(function, WRITE_OBJECTS, keys, because=objects)
-
-    def _may_answer_tokens(self, function: lambda_.Function) -> None:
-        _allow(
-            function,
-            ("states:SendTaskSuccess", "states:SendTaskFailure"),
-            ("*",),
-            because="IAM knows no resource for these: whoever holds a task's token may answer it.",
-        )
-
-    def _may_land_files(self, function: lambda_.Function) -> None:
-        settings, buckets = self._settings, self._landing_bucket_arns()
-        _allow(function, LAND_OBJECTS, [f"{arn}/*" for arn in buckets], because="A job chooses its own keys.")
-        # So that a HEAD of a key that is free says 404, not 403; and to find an upload whose name was lost in reply.
-        _allow(function, ("s3:ListBucket", "s3:ListBucketMultipartUploads"), buckets)
-        keys = [arn for arn in (settings.landing_kms_key_arn, *settings.kms_key_arns) if arn]
-        if keys:
-            _allow(function, ENCRYPT_PARTS, keys)
-
-    def _may_abort_uploads(self, function: lambda_.Function) -> None:
-        """Files that will not be finished leave no parts behind."""
-        buckets = self._landing_bucket_arns()
-        _allow(function, ("s3:ListBucketMultipartUploads",), buckets)
-        keys = [f"{arn}/*" for arn in buckets]
-        _allow(function, ("s3:AbortMultipartUpload",), keys, because="A job chooses its own keys.")
-
-    def _landing_bucket_arns(self) -> list[str]:
-        others = [_bucket_arn(self, name) for name in self._settings.destination_buckets]
-        return [self._storage.landing_bucket.bucket_arn, *others]
-
-    def _may_read_manifests(self, function: lambda_.Function) -> None:
-        buckets = [_bucket_arn(self, name) for name in self._settings.manifest_buckets]
-        if buckets:
-            objects = [f"{arn}/*" for arn in buckets]
-            _allow(function, ("s3:GetObject",), objects, because="A job names the manifest it reads.")
-
-    def _may_read_secrets(self, function: lambda_.Function) -> None:
-        secrets = cdk.Stack.of(self).format_arn(
-            service="secretsmanager",
-            resource="secret",
-            resource_name=f"{self._settings.secret_prefix}*",
-            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-        )
-        because = "A secret's ARN ends in characters of AWS's choice, and jobs name secrets under this prefix."
-        _allow(function, ("secretsmanager:GetSecretValue",), (secrets,), because=because)
-
 
 def folder_of(name: str) -> str:
     """`ProcessFile` -> `process_file`: a state's name, and the folder under lambdas/ that serves it."""
     return "".join(f"_{char.lower()}" if char.isupper() else char for char in name).lstrip("_")
-
-
-def _allow(
-    function: lambda_.Function, actions: Sequence[str], resources: Sequence[str], *, because: str | None = None
-) -> None:
-    """`because` explains the wildcards in `resources`; without it, one fails the synthesis."""
-    function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
-    if because is not None:
-        explain_wildcards(cast(iam.Role, function.role), resources, because)
-
-
-def _because_forced(network: Network) -> str:
-    xray = "IAM knows no resource for writing traces."
-    return xray if network.vpc is None else f"{xray} Nor for the network interfaces of a function in a VPC."
-
-
-def _bucket_arn(scope: Construct, name: str) -> str:
-    return cdk.Stack.of(scope).format_arn(service="s3", region="", account="", resource=name)

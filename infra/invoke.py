@@ -5,6 +5,8 @@ Knows which errors of Lambda pass by themselves. Refuses to know the order of st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
@@ -12,8 +14,8 @@ from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
 # A new account may run 10 functions at once, a job starts 100 children: throttling is waited out, for about
-# a quarter of an hour at full jitter.
-THROTTLED = ("Lambda.TooManyRequestsException",)
+# a quarter of an hour at full jitter. The second is a mover's that found no room for IssueToken beside itself.
+THROTTLED = ("Lambda.TooManyRequestsException", "TokensThrottledError")
 THROTTLED_ATTEMPTS = 60
 # Lambda's own mishaps, and a process that died, once more or twice.
 TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.ExitError")
@@ -50,20 +52,17 @@ def invoke(
         retry_on_service_exceptions=False,  # it knows neither jitter nor throttling
         **sleeping,
     )
-    state.add_retry(
-        errors=list(THROTTLED),
-        interval=cdk.Duration.seconds(2),
-        backoff_rate=2,
-        max_attempts=THROTTLED_ATTEMPTS,
-        max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
-        jitter_strategy=sfn.JitterType.FULL,
-    )
-    state.add_retry(
-        errors=list(TRANSIENT),
-        interval=cdk.Duration.seconds(1),
-        backoff_rate=2,
-        max_attempts=TRANSIENT_ATTEMPTS,
-        max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
-        jitter_strategy=sfn.JitterType.FULL,
-    )
+    _try_again(state, THROTTLED, first_wait_seconds=2, attempts=THROTTLED_ATTEMPTS)
+    _try_again(state, TRANSIENT, first_wait_seconds=1, attempts=TRANSIENT_ATTEMPTS)
     return state
+
+
+def _try_again(state: tasks.LambdaInvoke, errors: Sequence[str], *, first_wait_seconds: int, attempts: int) -> None:
+    state.add_retry(
+        errors=list(errors),
+        interval=cdk.Duration.seconds(first_wait_seconds),
+        backoff_rate=2,
+        max_attempts=attempts,
+        max_delay=cdk.Duration.seconds(LONGEST_WAIT_SECONDS),
+        jitter_strategy=sfn.JitterType.FULL,
+    )

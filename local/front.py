@@ -75,6 +75,7 @@ class Front:
             self._on_call(call_of(request, service, body))
 
     def _invoke(self, name: str, request: Request) -> Response:
+        self._tell(request, "lambda")
         kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
         payload = request.body.read() or b"{}"
         limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES
@@ -89,7 +90,8 @@ class Front:
             if kind == "Event":
                 self.pool.invoke_async(name, payload)
                 return Response(202)
-            result = self.pool.invoke(name, payload)
+            called = self.pool.serves(call_of(request, "lambda").caller)
+            result = self.pool.invoke(name, payload, called=called)
         except UnknownFunctionError as error:
             return _lambda_error(404, "ResourceNotFoundException", str(error))
         except PoolClosedError:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+from local.calls import principal
 from local.lambda_types import Function, Invocation, Report, Result, failure
 from local.lambda_worker import Worker
 
@@ -33,7 +34,8 @@ class PoolClosedError(Exception):
 
 class Pool:
     """`logs` and `scratch` are folders. `invoke` may be called from any number of threads; it blocks while every
-    process is busy."""
+    process is busy. What a function itself invokes has a process more than that: the caller keeps its own while it
+    waits, and if all did, none would ever end."""
 
     def __init__(self, endpoint_url: str, logs: Path, scratch: Path, max_processes: int | None = None) -> None:
         self.reports: list[Report] = []
@@ -47,6 +49,7 @@ class Pool:
         self._idle: list[Worker] = []
         self._ending: set[Worker] = set()
         self._starting = 0
+        self._called_waiting = 0
         self._events = 0
         self._stopped_owners: set[str] = set()
         self._closed = False
@@ -70,19 +73,24 @@ class Pool:
             raise UnknownFunctionError(f"Function not found: {name}")
         return self._functions[short]
 
+    def serves(self, folder: str) -> bool:
+        """Whether a function's handler lies in lambdas/<folder>."""
+        return any(principal(function.handler) == folder for function in self._functions.values())
+
     def named_after(self, folder: str) -> str:
         """The name of the function whose handler lies in lambdas/<folder>. Raises UnknownFunctionError."""
         for function in self._functions.values():
-            if function.handler.partition(".")[0] == folder:
+            if principal(function.handler) == folder:
                 return function.name
         raise UnknownFunctionError(f"No function of {folder}")
 
-    def invoke(self, name: str, payload: bytes, owner: str = "") -> Result:
-        """Runs the function and waits for it. Raises UnknownFunctionError, PoolClosedError."""
+    def invoke(self, name: str, payload: bytes, owner: str = "", *, called: bool = False) -> Result:
+        """Runs the function and waits for it; `called` by another function. Raises UnknownFunctionError,
+        PoolClosedError."""
         function = self.find(name)
         while True:
             invocation = Invocation(payload, owner)
-            worker = self._take(function, owner)
+            worker = self._take(function, owner, called=called)
             if worker is None:
                 return failure("Sandbox.Aborted", "The execution was stopped")
             worker.take(invocation)
@@ -153,8 +161,9 @@ class Pool:
                 self._events -= 1
                 self._changed.notify_all()
 
-    def _take(self, function: Function, owner: str) -> Worker | None:
+    def _take(self, function: Function, owner: str, *, called: bool) -> Worker | None:
         """A process for the function, alone; None when the owner was stopped meanwhile."""
+        room = self._max + int(called)
         with self._changed:
             while True:
                 if self._closed:
@@ -165,10 +174,12 @@ class Pool:
                     if worker.function == function and not worker.dead:
                         self._idle.remove(worker)
                         return worker
-                if len(self._workers) - len(self._ending) + self._starting < self._max:
+                if len(self._workers) - len(self._ending) + self._starting < room:
                     self._starting += 1
                     break
+                self._called_waiting += called
                 self._changed.wait(self._make_room(function))
+                self._called_waiting -= called
         return self._start(function)
 
     def _make_room(self, function: Function) -> float | None:
@@ -206,7 +217,11 @@ class Pool:
             if worker in self._workers and not worker.dead and worker.process.poll() is None:
                 worker.idle_since = time.monotonic()
                 self._idle.append(worker)
-            self._changed.notify()
+            # One that may not take what came free must not be the only one to hear of it.
+            if self._called_waiting:
+                self._changed.notify_all()
+            else:
+                self._changed.notify()
 
     def _forget(self, worker: Worker) -> None:
         with self._changed:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sluiceway.control_wiring import services
 from sluiceway.exports.awaiting import await_export
 from sluiceway.telemetry import logger
-from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)

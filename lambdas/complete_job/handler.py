@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sluiceway.control_wiring import services
 from sluiceway.steps.completing import complete_job
 from sluiceway.telemetry import logger
-from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)

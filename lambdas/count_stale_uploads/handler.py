@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from sluiceway.control_wiring import services
 from sluiceway.sink.stale import count_stale_uploads
 from sluiceway.telemetry import STALE_UPLOADS, logger, metrics
-from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sluiceway.control_wiring import services
 from sluiceway.exports.awaiting import answer_call
 from sluiceway.telemetry import CALLBACKS_REJECTED, logger, metrics
-from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sluiceway.control_wiring import services
 from sluiceway.steps.polling import poll_export
 from sluiceway.telemetry import EXPORT_WAIT_SECONDS, logger, metrics
-from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -39,6 +39,7 @@ class Config:
     split_bytes: int = 2 * GIB
     large_memory_bytes: int = 5 * GIB
     callback_url: str = ""
+    token_function: str = ""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:
@@ -66,6 +67,7 @@ class Config:
             batch_threads=int(env.get("SLUICEWAY_BATCH_THREADS", "8")),
             split_bytes=int(env.get("SLUICEWAY_SPLIT_BYTES", str(2 * GIB))),
             callback_url=env.get("SLUICEWAY_CALLBACK_URL", ""),
+            token_function=env.get("SLUICEWAY_TOKEN_FUNCTION", ""),
             large_memory_bytes=int(env.get("SLUICEWAY_LARGE_MEMORY_MB", "5120")) * 1024**2,
         )
 

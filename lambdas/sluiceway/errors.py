@@ -220,6 +220,10 @@ class SecretError(JobError):
     """A secret that the job names cannot be read or does not hold what it should. The text never shows its value."""
 
 
+class TokenNotIssuedError(SluicewayError):
+    """The function that issues access tokens could not be asked, or broke."""
+
+
 class PublishError(SluicewayError):
     """The event bus went on refusing an event."""
 
@@ -230,3 +234,12 @@ class ContentionError(SluicewayError):
 
 class IllegalTransitionError(JobError):
     """A job or a file was asked to go from one state to another that may not follow it."""
+
+
+def error_named(name: str, message: str) -> SluicewayError | None:
+    """The error that another function told by its class and its text. None for a name that is none of these, or of an
+    error that is made of more than a text."""
+    found = globals().get(name)
+    if not (isinstance(found, type) and issubclass(found, SluicewayError)):
+        return None
+    return found(message) if found.__init__ is SluicewayError.__init__ else None

@@ -1,7 +1,7 @@
 """Puts together, once a process, what the functions work with.
 
 Knows which adapter is made from which setting. Nothing is made before it is first used, so each function pays only
-for what it needs.
+for what it needs. Functions that move files use this as it stands; control_wiring.py has what only the others may do.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from sluiceway.aws.segment_table import SegmentTable
     from sluiceway.aws.slots import SlotTable
     from sluiceway.aws.tasks import TaskTokens
-    from sluiceway.exports.credentials import Credentials
+    from sluiceway.exports.credentials import Credentials, Issuer
+    from sluiceway.exports.secret_fields import SecretFields
 
 
 class Services:
@@ -72,10 +73,22 @@ class Services:
         return CallbackTable(clients.dynamodb(), self.config.jobs_table)
 
     @cached_property
+    def secret_fields(self) -> SecretFields:
+        from sluiceway.exports.secret_fields import SecretFields
+
+        return SecretFields(self.secrets)
+
+    @cached_property
+    def issuer(self) -> Issuer:
+        from sluiceway.aws.token_function import TokenFunction
+
+        return TokenFunction(clients.functions(), self.config.token_function)
+
+    @cached_property
     def credentials(self) -> Credentials:
         from sluiceway.exports.credentials import Credentials
 
-        return Credentials(self.secrets, self.source)
+        return Credentials(self.secret_fields, self.issuer)
 
     @cached_property
     def tokens(self) -> TaskTokens:

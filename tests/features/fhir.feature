@@ -20,6 +20,16 @@ Feature: FHIR servers speak Bulk Data Access
     Then the job is COMPLETED
     And every request but those for the token carried one
 
+  Scenario: A token that expires while files move is renewed, and never kept
+    Given a FHIR server with Bulk Data Access
+    And the server knows the job's ES384 key and guards its files
+    And the server's tokens have expired when the first file is asked for
+    When a job lands its export
+    Then the job is COMPLETED
+    And a file was refused and had with another token
+    And every request but those for the token carried one
+    And no token and no key is in anything that was kept
+
   Scenario: A file with fewer rows than the server counted is rejected
     Given a FHIR server with Bulk Data Access
     And the server counts 9 rows in patient_file_2

@@ -31,12 +31,17 @@ def _(world: World) -> FhirServer:
 def _(world: World, server: FhirServer, asked: dict[str, Any], alg: str) -> None:
     server.key, server.guarded = new_key(alg), True
     secret = json.dumps({"client_id": CLIENT, "key": server.key.as_dict(private=True)})
-    asked["auth"] = {"type": "smart", "secret": world.put_secret(secret)}
+    asked["auth"] = {"type": "smart", "secret": world.put_secret(secret, "keys/")}
 
 
 @given(parsers.parse("the server counts {rows:d} rows in {name:w}"))
 def _(server: FhirServer, rows: int, name: str) -> None:
     server.counts[name] = rows
+
+
+@given("the server's tokens have expired when the first file is asked for")
+def _(server: FhirServer) -> None:
+    server.expires_at_files = True
 
 
 @given("the server's export never ends")
@@ -77,6 +82,24 @@ def _(world: World, server: FhirServer) -> None:
         if request.path.startswith(server.path) and request.path not in free
     ]
     assert carried and set(carried) <= set(server.tokens)
+
+
+@then("a file was refused and had with another token")
+def _(server: FhirServer) -> None:
+    assert server.refused and server.revoked < set(server.tokens)
+
+
+@then("no token and no key is in anything that was kept")
+def _(world: World, server: FhirServer) -> None:
+    assert server.key is not None
+    secrets = [*server.tokens, str(server.key.as_dict(private=True)["d"])]
+    assert world.submitted is not None
+    history = world.jobs.stepfunctions.get_execution_history(executionArn=world.submitted.execution)
+    folder, logs = world.output("."), sorted(world.engine.logs.rglob("*.log"))
+    files = [*(path for path in folder.rglob("*") if path.is_file()), *logs]
+    assert folder.is_dir() and any("IssueToken" in path.name for path in logs)
+    kept = [json.dumps(world.rows()), json.dumps(history, default=str), *(path.read_text() for path in files)]
+    assert not [secret for secret in secrets if any(secret in text for text in kept)]
 
 
 @then(parsers.parse("{name} is REJECTED because of DigestMismatchError"))

@@ -14,7 +14,7 @@ from local.engine import Engine
 from tests.features.conftest import OTHER_BUCKET
 from tests.features.world import World
 from tests.support.iam_actions import needed
-from tests.support.policies import Roles
+from tests.support.policies import Roles, allowed
 from tests.support.source import Reply
 
 BEGUN_SECONDS = 60
@@ -38,7 +38,7 @@ def refused(roles: Roles, calls: Iterable[Call]) -> set[tuple[str, str, str]]:
         (call.caller, action, resource)
         for call in calls
         for action, resource in needed(call)
-        if not any(statement.allows(action, resource) for statement in statements[call.caller])
+        if not allowed(statements[call.caller], action, resource)
     }
 
 

@@ -125,9 +125,9 @@ class World:
         pages = self.jobs.dynamodb.get_paginator("scan").paginate(TableName=self.jobs.jobs_table)
         return [item for page in pages for item in page["Items"]]
 
-    def put_secret(self, text: str) -> str:
+    def put_secret(self, text: str, folder: str = "") -> str:
         """Keeps a secret of this scenario; returns the name a job gives it."""
-        name = f"sluiceway/{self.job_id}"
+        name = f"sluiceway/{folder}{self.job_id}"
         self.engine.client("secretsmanager").create_secret(Name=name, SecretString=text)
         return name
 

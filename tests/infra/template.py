@@ -75,7 +75,7 @@ class Template:
         return {
             resource
             for statement in self.statements_of_function(folder)
-            if action in statement.actions
+            if action in statement.actions and statement.effect == "Allow"
             for resource in statement.resources
         }
 

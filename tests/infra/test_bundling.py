@@ -85,9 +85,13 @@ def test_every_handler_is_in_one_bundle() -> None:
 
 def test_process_files_bundle_is_without_the_control_planes_packages() -> None:
     carried = {package_name(requirement) for requirement in locked(TRANSFER, LOCK.read_text())}
-    assert not carried & {"pydantic", "pydantic-core", "ijson", "boto3"}
+    assert not carried & {"pydantic", "pydantic-core", "ijson", "boto3", "joserfc", "cryptography", "cffi", "pycparser"}
     assert carried >= {"aws-lambda-powertools", "awscrt", "botocore", "urllib3"}
     assert {package_name(requirement) for requirement in locked(CONTROL, LOCK.read_text())} > carried
+
+
+def test_process_files_bundle_is_bounded_by_thirty_megabytes() -> None:
+    assert TRANSFER.max_bytes <= 30_000_000
 
 
 def test_the_lock_is_pinned_by_digest_and_agrees_with_the_requirements() -> None:

@@ -20,7 +20,11 @@ MOVERS = ("process_file", "process_file_large", "move_segment", "finish_file")
 WRITERS = (*MOVERS, "commit_files")
 ENDERS = ("record_failure", "commit_files", "complete_job")
 STATES = ("start_export", "poll_export", "await_export", "dispatch_files", *MOVERS, *ENDERS)
-FOLDERS = (*STATES, "export_callback", "count_stale_uploads")
+FOLDERS = (*STATES, "issue_token", "export_callback", "count_stale_uploads")
+# Those that read what a stranger sends, for as long as it takes.
+READERS = ("process_file", "process_file_large", "move_segment")
+KEY_READERS = ("start_export", "poll_export", "dispatch_files", "complete_job", "issue_token")
+SECRET = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:"
 # IAM knows no resource for these actions.
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
 ANSWERERS = ("await_export", "export_callback", "complete_job")
@@ -106,7 +110,8 @@ def test_no_statement_holds_a_wildcard_that_is_not_forced(template: Template, fo
     forced = TRACES | (TOKENS if folder in ANSWERERS else set())
     objects = (f"{template.bucket('JobsBucket')}/", f"{template.bucket('LandingBucket')}/")
     for statement in template.statements_of_function(folder):
-        assert statement.effect == "Allow"
+        if statement.effect == "Deny":
+            continue
         assert not [action for action in statement.actions if "*" in action]
         if statement.resources == ("*",):
             assert set(statement.actions) <= forced
@@ -205,11 +210,47 @@ def test_manifest_buckets_may_be_read_where_manifests_are_read(synth: Callable[.
 
 def test_secrets_may_be_read_under_the_prefix_alone_where_requests_are_made(synth: Callable[..., Template]) -> None:
     template = synth(**SETTINGS)
-    prefix = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:vendor/*"
-    for folder in ("start_export", "poll_export", "export_callback", "dispatch_files", *MOVERS, "complete_job"):
-        assert template.resources_for(folder, "secretsmanager:GetSecretValue") == {prefix}
-    for folder in ("await_export", "record_failure", "count_stale_uploads"):
-        assert not template.resources_for(folder, "secretsmanager:GetSecretValue")
+    may = {folder for folder in FOLDERS if template.resources_for(folder, "secretsmanager:GetSecretValue")}
+    assert may == {*READERS, *KEY_READERS, "export_callback"}
+    for folder in may:
+        assert template.resources_for(folder, "secretsmanager:GetSecretValue") == {f"{SECRET}vendor/*"}
+
+
+def test_private_keys_are_closed_to_whoever_reads_untrusted_bytes(synth: Callable[..., Template]) -> None:
+    template = synth(**SETTINGS)
+    for folder in FOLDERS:
+        denied = [each for each in template.statements_of_function(folder) if each.effect == "Deny"]
+        if folder in (*READERS, "export_callback"):
+            (statement,) = denied
+            assert statement.actions == ("secretsmanager:GetSecretValue",)
+            assert statement.resources == (f"{SECRET}vendor/keys/*",)
+        else:
+            assert denied == []
+
+
+def test_tokens_are_issued_by_one_function_for_those_who_move_files(template: Template) -> None:
+    issuer, _ = template.function("issue_token")
+    for folder in FOLDERS:
+        invoked = template.resources_for(folder, "lambda:InvokeFunction")
+        assert invoked == ({f"${{{issuer}.Arn}}"} if folder in READERS else set())
+        told = environment(template, folder)["SLUICEWAY_TOKEN_FUNCTION"]
+        assert told == (json.dumps({"Ref": issuer}) if folder in READERS else "")
+
+
+def test_who_issues_tokens_reads_how_files_are_asked_for_and_whose_job_it_is_and_no_more(template: Template) -> None:
+    allowed = {
+        action: set(statement.resources)
+        for statement in template.statements_of_function("issue_token")
+        for action in statement.actions
+        if action not in TRACES and not action.startswith("logs:")
+    }
+    jobs, table = template.bucket("JobsBucket"), {f"${{{template.the('AWS::DynamoDB::Table')[0]}.Arn}}"}
+    assert allowed == {
+        "s3:GetObject": {f"{jobs}/jobs/*/access-*"},
+        "s3:ListBucket": {jobs},
+        "secretsmanager:GetSecretValue": {f"{SECRET}sluiceway/*"},
+        **{f"dynamodb:{action}": table for action in ("GetItem", "BatchGetItem", "Query")},
+    }
 
 
 @pytest.mark.parametrize("folder", STATES)

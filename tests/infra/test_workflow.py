@@ -12,6 +12,7 @@ import pytest
 
 from infra.functions import folder_of
 from infra.tools import command
+from sluiceway.aws.token_function import TokensThrottledError
 from tests.infra.template import Template, states_of, targets_of, text
 
 CHILD_TASKS = ("ProcessFile", "ProcessFileLarge", "MoveSegment", "FinishFile", "RecordFailure")
@@ -120,9 +121,11 @@ def test_a_task_waits_out_throttling_and_lambdas_mishaps_with_full_jitter(
         "Lambda.ServiceException",
         "Lambda.SdkClientException",
         "Runtime.ExitError",
+        TokensThrottledError.__name__,
     }
     assert all(retry["JitterStrategy"] == "FULL" for retry in retries.values())
     assert retries["Lambda.TooManyRequestsException"]["MaxAttempts"] >= 50
+    assert retries[TokensThrottledError.__name__] == retries["Lambda.TooManyRequestsException"]
     assert retries["Runtime.ExitError"]["MaxAttempts"] <= 5
 
 

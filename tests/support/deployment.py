@@ -19,8 +19,9 @@ import botocore.session
 import pytest
 
 from local import tables
+from local.http import Request, Response, Server
 from local.patches import Patches
-from sluiceway import wiring
+from sluiceway import control_wiring, wiring
 from sluiceway.aws import clients
 from sluiceway.aws.file_table import FileTable
 from sluiceway.aws.table import JobTable
@@ -57,6 +58,11 @@ class Deployment:
 
     @property
     def services(self) -> Services:
+        """Those of the control functions; whoever moves files has others: `movers`."""
+        return control_wiring.services()
+
+    @property
+    def movers(self) -> Services:
         return wiring.services()
 
     @property
@@ -174,10 +180,13 @@ def deploy(aws: AwsServer, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
     """`settings` are environment variables of the functions, without their prefix and in lower case."""
     tag = uuid.uuid4().hex[:12]
     endpoint = aws.env["AWS_ENDPOINT_URL_S3"]
+    functions = Server(_run_function, name="functions")
     names = {name: f"{name.replace('_', '-')}-{tag}" for name in ("jobs_bucket", "landing_bucket", "table", "bus")}
     environment = {
         **aws.env,
         "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ENDPOINT_URL_LAMBDA": functions.url,
+        "SLUICEWAY_TOKEN_FUNCTION": "issue_token",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
         "SLUICEWAY_JOBS_BUCKET": names["jobs_bucket"],
         "SLUICEWAY_JOBS_TABLE": names["table"],
@@ -188,7 +197,8 @@ def deploy(aws: AwsServer, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     _forget_clients(endpoint)
-    wiring.services.cache_clear()
+    clients.functions.cache_clear()
+    forget_services()
     patches = Patches()
     # Without it every transaction copies the whole table, once for each of its items.
     tables.install(patches)
@@ -197,8 +207,23 @@ def deploy(aws: AwsServer, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
     try:
         yield deployment
     finally:
-        wiring.services.cache_clear()
+        forget_services()
         patches.close()
+        functions.close()
+
+
+def forget_services() -> None:
+    """The environment of the functions has changed."""
+    wiring.services.cache_clear()
+    control_wiring.services.cache_clear()
+
+
+def _run_function(request: Request) -> Response:
+    """Lambda's Invoke, of a function named after its folder."""
+    folder = request.path.split("/")[3]
+    handler = importlib.import_module(f"{folder}.handler").handler
+    answer = handler(json.loads(request.body.read()), LambdaContext(function_name=folder))
+    return Response(200, [("Content-Type", "application/json")], json.dumps(answer).encode())
 
 
 def _create(deployment: Deployment, tag: str) -> None:

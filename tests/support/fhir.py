@@ -34,7 +34,8 @@ def ndjson(kind: str, rows: int) -> bytes:
 @dataclass
 class FhirServer:
     """`polls` is what the status URL answers before it is done. `key`, where there is one, is the client's public key:
-    then nothing is answered without a token. `path` is the folder everything is under."""
+    then nothing is answered without a token; with `expires_at_files`, the tokens given so far have expired when the
+    first file is asked for. `path` is the folder everything is under."""
 
     source: SourceServer
     path: str = "/fhir"
@@ -44,9 +45,11 @@ class FhirServer:
     expires: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
     guarded: bool = False
+    expires_at_files: bool = False
     tokens: list[str] = field(default_factory=list)
     revoked: set[str] = field(default_factory=set)
     deleted: int = 0
+    refused: int = 0
 
     def __post_init__(self) -> None:
         guard = self._guard
@@ -134,7 +137,11 @@ class FhirServer:
 
     def _file(self, body: bytes) -> Callable[[Request], Reply]:
         def answer(request: Request) -> Reply:
+            if self.expires_at_files:
+                self.expires_at_files = False
+                self.revoked.update(self.tokens)
             if self.guarded and not self._is_known(request):
+                self.refused += 1
                 return Reply(b"", 401)
             return Reply(body, 200, {"Content-Type": "application/fhir+ndjson"})
 

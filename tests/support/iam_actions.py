@@ -35,6 +35,8 @@ def needed(call: Call) -> Needed:
             return _events(_operation(call), json.loads(call.body))
         case "secretsmanager":
             return _secret(_operation(call), json.loads(call.body))
+        case "lambda":
+            return iter([("lambda:InvokeFunction", f"arn:aws:lambda:{ACCOUNT}:function:{call.path.split('/')[3]}")])
         case "states":
             return iter([(f"states:{_operation(call)}", "*")])
     raise ValueError(f"{call.caller} called {call.service}")

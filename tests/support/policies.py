@@ -1,14 +1,14 @@
 """What IAM would say: the statements of a role in a template, and whether one of them allows a call.
 
-Knows Allow, Action, Resource and their wildcards, with the template's references resolved to the names the engine
-gave. Refuses policies it cannot judge: a Deny or a Condition in a function's role raises.
+Knows Allow, Deny, Action, Resource and their wildcards, with the template's references resolved to the names the
+engine gave. Refuses policies it cannot judge: a Condition in a function's role raises.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,19 @@ PARTITION = {"AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountI
 
 @dataclass(frozen=True, slots=True)
 class Statement:
+    effect: str
     actions: tuple[str, ...]
     resources: tuple[str, ...]
 
-    def allows(self, action: str, resource: str) -> bool:
+    def matches(self, action: str, resource: str) -> bool:
         by_action = any(fnmatch.fnmatchcase(action.lower(), pattern.lower()) for pattern in self.actions)
         return by_action and any(_matches(resource, pattern) for pattern in self.resources)
+
+
+def allowed(statements: Iterable[Statement], action: str, resource: str) -> bool:
+    """IAM's rule: something allows it, nothing denies it."""
+    effects = {each.effect for each in statements if each.matches(action, resource)}
+    return effects == {"Allow"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +58,10 @@ class Roles:
 
     def _statements(self, document: Mapping[str, Any]) -> Iterator[Statement]:
         for each in document["Statement"]:
-            if each["Effect"] != "Allow" or "Condition" in each:
+            if "Condition" in each:
                 raise ValueError(f"a statement this check cannot judge: {each}")
             resources = tuple(self.resolve(resource) for resource in _many(each["Resource"]))
-            yield Statement(tuple(_many(each["Action"])), resources)
+            yield Statement(each["Effect"], tuple(_many(each["Action"])), resources)
 
     def resolve(self, value: Any) -> str:
         """A template's value as text. Raises ValueError for an intrinsic it does not know."""
@@ -77,6 +84,8 @@ class Roles:
                 return f"arn:aws:s3:::{ref}"
             case "AWS::DynamoDB::Table":
                 return f"arn:aws:dynamodb:{account}:table/{ref}"
+            case "AWS::Lambda::Function":
+                return f"arn:aws:lambda:{account}:function:{ref}"
             case "AWS::Logs::LogGroup":
                 return f"arn:aws:logs:{account}:log-group:{ref}:*"
             case "AWS::StepFunctions::StateMachine" | "AWS::SNS::Topic":

@@ -16,6 +16,8 @@ from sluiceway.sink.client import s3_client
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
+# A function is given a minute at most by those who wait for it: its own end comes first.
+INVOKE_READ_SECONDS = 70
 # A call is tried this often, the first included; "standard" backs off with jitter between.
 ATTEMPTS = 6
 # Uploaders send parts at once, on top of the calls that open and close an upload.
@@ -49,14 +51,19 @@ def stepfunctions() -> Any:
 
 
 @cache
+def functions() -> Any:
+    return _client("lambda", INVOKE_READ_SECONDS)
+
+
+@cache
 def _session() -> Any:
     return botocore.session.get_session()
 
 
-def _client(service: str) -> Any:
+def _client(service: str, read_seconds: int = READ_SECONDS) -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
+        read_timeout=read_seconds,
         retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
     )
     return _session().create_client(service, config=config)

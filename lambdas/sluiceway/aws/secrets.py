@@ -1,6 +1,7 @@
 """Reads secrets from AWS Secrets Manager.
 
-Knows that a job may only name secrets under the prefix of this deployment. Refuses to keep or show a value.
+Knows that a job may only name secrets under the prefix of this deployment, and that private keys lie in a folder of
+their own there, closed to functions that read untrusted bytes. Refuses to keep or show a value.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ from botocore.exceptions import ClientError
 
 from sluiceway.errors import PolicyError, SecretError
 
+# Behind the prefix. infra/permissions.py closes it by the roles; here it is closed with a clear word.
+KEYS = "keys/"
+
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """`client` is a botocore client for `secretsmanager`."""
+    """`client` is a botocore client for `secretsmanager`; `reads_keys` says whether this function may read keys."""
 
     client: Any
     prefix: str
+    reads_keys: bool = False
 
     def headers(self, name: str) -> Mapping[str, str]:
         """The HTTP headers a secret holds as a JSON object of names and values. Raises PolicyError for a name
@@ -32,12 +37,23 @@ class Secrets:
         read."""
         if not name.startswith(self.prefix):
             raise PolicyError(f"secret {name!r} is outside {self.prefix!r}, the only names this deployment may read")
+        if name.startswith(self.prefix + KEYS) and not self.reads_keys:
+            raise PolicyError(f"secret {name!r} is a key by its name: functions that move files may not read it")
         try:
             return str(self.client.get_secret_value(SecretId=name)["SecretString"])
         except ClientError as error:
             raise SecretError(f"secret {name!r} cannot be read: {error.response['Error']['Code']}") from error
         except KeyError:
             raise SecretError(f"secret {name!r} holds bytes; expected text") from None
+
+    def text_of_key(self, name: str) -> str:
+        """As `text`, of a secret that holds a private key. Raises PolicyError too where it lies among other secrets."""
+        if not name.startswith(self.prefix + KEYS):
+            raise PolicyError(
+                f"secret {name!r} holds a private key: expected a name under {self.prefix + KEYS!r}, which functions "
+                "that move files may not read"
+            )
+        return self.text(name)
 
 
 def _parse_headers(name: str, text: str) -> Mapping[str, str]:

@@ -10,8 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from sluiceway.aws.rows import JobRow
 from sluiceway.errors import NotInReplyError
 from sluiceway.exports.asking import UNAUTHORIZED, Api, host_of
+from sluiceway.exports.credentials import ISSUED
 from sluiceway.job_files import get_json
 from sluiceway.jobs.files import FileTask
 from sluiceway.redact import redact_url
@@ -19,6 +21,8 @@ from sluiceway.redact import redact_url
 if TYPE_CHECKING:
     from sluiceway.wiring import Services
 
+# How the names of these objects begin.
+ACCESS = "access-"
 # Any host: for a standard that says which files want the token.
 ANY_HOST = "*"
 NONE: Mapping[str, Any] = {"type": "none"}
@@ -32,44 +36,54 @@ def access_of(services: Services, key: str) -> dict[str, Any]:
     return _read[key]
 
 
-def reachable(services: Services, task: FileTask) -> FileTask:
+def reachable(services: Services, job: JobRow, task: FileTask) -> FileTask:
     """The task with the URL that its bytes are at: asked for where the API gives it for one file at a time, and with
     the credentials on that belong into it. Raises ExportError."""
     if task.access is None:
         return task
     access = access_of(services, task.access)
     if "link" in access:
-        task = replace(task, url=_ask_for_link(services, access, task.url))
-    return replace(task, url=services.credentials.sign(_auth(access, task.url), "GET", task.url, {}).url)
+        task = replace(task, url=_ask_for_link(services, job, task, access["link"]))
+    return replace(task, url=services.credentials.sign(_auth(job, task, access), "GET", task.url, {}).url)
 
 
-def headers_for(services: Services, task: FileTask) -> dict[str, str]:
+def headers_for(services: Services, job: JobRow, task: FileTask) -> dict[str, str]:
     """The headers to ask for a file with that is reachable."""
     if task.access is None:
         return {}
     access = access_of(services, task.access)
-    return services.credentials.sign(_auth(access, task.url), "GET", task.url, access["headers"]).headers
+    return services.credentials.sign(_auth(job, task, access), "GET", task.url, access["headers"]).headers
 
 
-def renew(services: Services, task: FileTask, status: int, since: float) -> bool:
+def renew(services: Services, job: JobRow, task: FileTask, status: int, since: float) -> bool:
     """After a refusal with `status` of a request begun at `since`: whether a new token or a new link can help."""
     if task.access is None:
         return False
     access = access_of(services, task.access)
-    return (status == UNAUTHORIZED and services.credentials.renew(access["auth"], since)) or "link" in access
+    auth = _with_place(job, task, access["auth"], "auth")
+    return (status == UNAUTHORIZED and services.credentials.renew(auth, since)) or "link" in access
 
 
-def _auth(access: Mapping[str, Any], url: str) -> Mapping[str, Any]:
+def _auth(job: JobRow, task: FileTask, access: Mapping[str, Any]) -> Mapping[str, Any]:
     hosts = access["hosts"]
-    auth: Mapping[str, Any] = access["auth"]
-    return auth if ANY_HOST in hosts or host_of(url) in hosts else NONE
+    is_known = ANY_HOST in hosts or host_of(task.url) in hosts
+    return _with_place(job, task, access["auth"], "auth") if is_known else NONE
 
 
-def _ask_for_link(services: Services, access: Mapping[str, Any], url: str) -> str:
+def _with_place(job: JobRow, task: FileTask, auth: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    """With `at`, which says where the scheme stands: all that whoever issues its token is told (steps/issuing.py)."""
+    if auth["type"] not in ISSUED:
+        return auth
+    at = {"job_id": job.job_id, "execution": job.execution, "access": task.access, "part": part}
+    return {**auth, "at": at}
+
+
+def _ask_for_link(services: Services, job: JobRow, task: FileTask, link: Mapping[str, Any]) -> str:
     import jmespath
 
-    link = access["link"]
-    api = Api(services.source, services.credentials, link["auth"] if host_of(url) in link["hosts"] else NONE)
+    url = task.url
+    auth = _with_place(job, task, link["auth"], "link") if host_of(url) in link["hosts"] else NONE
+    api = Api(services.source, services.credentials, auth)
     secret = services.secrets.headers(link["headers_secret"]) if link["headers_secret"] else {}
     reply = api.check(api.ask("GET", url, headers={**link["headers"], **secret}), url)
     found = jmespath.search(link["link"], api.parse(reply, url))

@@ -1,40 +1,40 @@
-"""Puts credentials on a request, and gets the tokens that some schemes need.
+"""Puts credentials on a request, and keeps the tokens that some schemes need.
 
 Knows every scheme of `auth` in its plain form, as JSON; spec/auth.py says what users may write. A token is kept in
-this process alone, until shortly before it expires. Refuses to write a secret anywhere; `mask` takes those it has
-used out of a text. Used by ProcessFile too: neither Pydantic nor a library for tokens is imported before it is needed.
+this process alone, until shortly before it expires. Refuses to know how a token is had: an Issuer does. Used by
+ProcessFile too: neither Pydantic nor a library that signs is imported.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from sluiceway.aws.secrets import Secrets
-from sluiceway.errors import CredentialsRefusedError, SecretError
-from sluiceway.redact import REDACTED, redact_text, redact_url
-from sluiceway.source.client import Client, Reply
+from sluiceway.exports.secret_fields import SecretFields
 
 Auth = Mapping[str, Any]
 
 # A token is not used in the last seconds of its life: the request has a way to go, and clocks differ.
 SPARE_SECONDS = 30.0
-# RFC 6749, 5.1: expires_in is recommended, not required; SMART Backend Services: 300 s at most.
-DEFAULT_SECONDS = 300.0
-# SMART App Launch, "Authentication JWT Claims": no more than five minutes ahead.
-ASSERTION_SECONDS = 240
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-# SMART App Launch, "Signature algorithms": clients support both.
-SIGNATURES = ("ES384", "RS384")
-RENEWABLE = frozenset({"oauth2", "smart"})
-MAX_REPLY_BYTES = 1024 * 1024
+# Schemes whose token is issued, and can be had anew.
+ISSUED = frozenset({"oauth2", "smart"})
+
+
+class Issuer(Protocol):
+    """Where tokens come from: the endpoint itself (exports/token_endpoint.py), or, for functions that move files, the
+    function that may ask it (aws/token_function.py)."""
+
+    def issue(self, auth: Auth, refused: str) -> tuple[str, float, float]:
+        """A token, for how many seconds it is good, and how many it is old. `refused` is the `digest_of` one that must
+        not come again."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,135 +45,84 @@ class Signed:
     headers: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """`since` and `until` in seconds since 1970: when it was issued, and when the next one must be."""
+
+    text: str = ""
+    since: float = 0.0
+    until: float = 0.0
+
+
 @dataclass(slots=True)
 class Credentials:
     """`now` gives seconds since 1970."""
 
-    secrets: Secrets
-    client: Client
+    secrets: SecretFields
+    issuer: Issuer
     now: Callable[[], float] = time.time
-    _tokens: dict[str, tuple[str, float, float]] = field(default_factory=dict[str, tuple[str, float, float]])
-    _used: set[str] = field(default_factory=set[str])
+    _tokens: dict[str, _Token] = field(default_factory=dict[str, _Token])
+    _refused: dict[str, str] = field(default_factory=dict[str, str])
     _lock: Any = field(default_factory=threading.Lock)
 
     def sign(self, auth: Auth, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> Signed:
-        """Raises SecretError, PolicyError for a secret outside the prefix, CredentialsRefusedError where no token is
-        given, and what the request for one raises."""
+        """Raises SecretError, PolicyError for a secret outside the prefix, and what the Issuer does."""
         put = dict(headers)
         match auth["type"]:
             case "basic":
-                secret = self._secret(auth, "username", "password")
+                secret = self.secrets.texts(auth["secret"], "username", "password")
                 pair = f"{secret['username']}:{secret['password']}".encode()
                 put["Authorization"] = f"Basic {self.note(base64.b64encode(pair).decode())}"
             case "bearer":
-                put["Authorization"] = f"Bearer {self._secret(auth, 'token')['token']}"
+                put["Authorization"] = f"Bearer {self.secrets.texts(auth['secret'], 'token')['token']}"
             case "api-key":
-                key = self._secret(auth, "key")["key"]
+                key = self.secrets.texts(auth["secret"], "key")["key"]
                 if auth.get("query"):
                     url = with_parameter(url, auth["query"], key)
                 else:
                     put[auth["header"]] = f"{auth.get('prefix', '')}{key}"
             case "oauth2":
-                put[auth["header"]] = f"{auth['prefix']}{self._token(auth)}"
+                put[auth["header"]] = f"{auth['prefix']}{self.token(auth)[0]}"
             case "smart":
-                put["Authorization"] = f"Bearer {self._token(auth)}"
+                put["Authorization"] = f"Bearer {self.token(auth)[0]}"
             case "aws-sigv4":
                 put = self._sign_v4(auth, method, url, put, body)
         return Signed(url, put)
 
+    def token(self, auth: Auth, refused: str = "") -> tuple[str, float, float]:
+        """A token of an ISSUED scheme, for how many seconds to use it, and how many it is old. It is another one than
+        that whose digest is `refused`. Raises what the Issuer does."""
+        name = _name(auth)
+        with self._lock:
+            kept = self._tokens.get(name, _Token())
+            if refused and digest_of(kept.text) == refused:
+                self._refused[name], kept = refused, _Token()
+            if self.now() >= kept.until:
+                text, seconds, age = self.issuer.issue(auth, self._refused.get(name, ""))
+                # Of a short life the last tenth is spared, or every request would ask anew.
+                now, spare = self.now(), min(SPARE_SECONDS, seconds / 10)
+                kept = _Token(self.note(text), now - age, now + seconds - spare)
+                self._tokens[name] = kept
+            now = self.now()
+            return kept.text, max(0.0, kept.until - now), now - kept.since
+
     def renew(self, auth: Auth, since: float) -> bool:
         """Forgets the token that a request begun at `since` was refused with, unless another thread has done so; tells
         whether another can be had."""
+        name = _name(auth)
         with self._lock:
-            if self._tokens.get(_name(auth), ("", 0.0, 0.0))[2] <= since:
-                self._tokens.pop(_name(auth), None)
-        return auth["type"] in RENEWABLE
+            kept = self._tokens.get(name)
+            if kept is not None and kept.since <= since:
+                self._refused[name] = digest_of(self._tokens.pop(name).text)
+        return auth["type"] in ISSUED
+
+    def note(self, secret: str) -> str:
+        """Keeps a secret in mind, for `mask`."""
+        return self.secrets.note(secret)
 
     def mask(self, text: str) -> str:
         """The text without any secret used so far, and with its URLs redacted."""
-        for secret in sorted(self._used, key=len, reverse=True):
-            text = text.replace(secret, REDACTED)
-        return redact_text(text)
-
-    def _token(self, auth: Auth) -> str:
-        with self._lock:
-            token, until, _ = self._tokens.get(_name(auth), ("", 0.0, 0.0))
-            if self.now() >= until:
-                token, seconds = self._ask_for_token(auth)
-                # Of a short life the last tenth is spared, or every request would ask anew.
-                until = self.now() + seconds - min(SPARE_SECONDS, seconds / 10)
-                self._tokens[_name(auth)] = (token, until, self.now())
-            return token
-
-    def _ask_for_token(self, auth: Auth) -> tuple[str, float]:
-        url, headers, form = self._smart_form(auth) if auth["type"] == "smart" else self._oauth2_form(auth)
-        headers |= {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
-        reply = self.client.fetch(
-            "POST", url, headers=headers, body=urlencode(form).encode(), max_bytes=MAX_REPLY_BYTES
-        )
-        said = _object(reply)
-        token = said.get("access_token")
-        if reply.status != 200 or not isinstance(token, str) or not token:
-            # RFC 6749, 5.2. Nothing else of the reply is shown: it may be a token in an odd place.
-            why = self.mask(f"{said.get('error', 'no access_token')} {said.get('error_description', '')}".strip())
-            raise CredentialsRefusedError(f"{redact_url(url)}: no token, status {reply.status}: {why[:500]}")
-        try:
-            seconds = float(said.get("expires_in", DEFAULT_SECONDS))
-        except (TypeError, ValueError):
-            seconds = DEFAULT_SECONDS
-        return self.note(token), seconds
-
-    def _oauth2_form(self, auth: Auth) -> tuple[str, dict[str, str], dict[str, str]]:
-        refresh = auth["grant"] == "refresh_token"
-        secret = self._secret(auth, "client_id", "client_secret", *(["refresh_token"] if refresh else []))
-        form = {"grant_type": auth["grant"], **auth["extra"]}
-        if refresh:
-            form["refresh_token"] = secret["refresh_token"]
-        if auth["scopes"]:
-            form["scope"] = " ".join(auth["scopes"])
-        if auth["client"] == "basic":
-            pair = f"{secret['client_id']}:{secret['client_secret']}".encode()
-            return auth["token_url"], {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}, form
-        return (
-            auth["token_url"],
-            {},
-            {**form, "client_id": secret["client_id"], "client_secret": secret["client_secret"]},
-        )
-
-    def _smart_form(self, auth: Auth) -> tuple[str, dict[str, str], dict[str, str]]:
-        form = {
-            "grant_type": "client_credentials",
-            "scope": " ".join(auth["scopes"]),
-            "client_assertion_type": ASSERTION_TYPE,
-            "client_assertion": self._assertion(auth),
-        }
-        return auth["token_url"], {}, form
-
-    def _assertion(self, auth: Auth) -> str:
-        from joserfc import jwt
-        from joserfc.errors import JoseError
-        from joserfc.jwk import ECKey, RSAKey
-
-        secret = self._secrets_of(auth, "client_id", "key")
-        stated = secret["key"]
-        try:
-            if isinstance(stated, Mapping):
-                key = (ECKey if stated.get("kty") == "EC" else RSAKey).import_key(dict(stated))
-            else:
-                kind = ECKey if "EC PRIVATE" in str(stated) or secret.get("alg") == "ES384" else RSAKey
-                key = kind.import_key(str(stated))
-            alg = secret.get("alg") or ("ES384" if isinstance(key, ECKey) else "RS384")
-            if alg not in SIGNATURES:
-                raise SecretError(f"secret {auth['secret']!r}: alg must be {' or '.join(SIGNATURES)}")
-            kid = secret.get("kid") or (stated.get("kid") if isinstance(stated, Mapping) else None)
-            header = {"alg": alg, "typ": "JWT", **({"kid": kid} if kid else {})}
-            client_id, now = secret["client_id"], int(self.now())
-            claims = {"iss": client_id, "sub": client_id, "aud": auth["token_url"], "exp": now + ASSERTION_SECONDS,
-                      "iat": now, "jti": str(uuid.uuid4())}  # fmt: skip
-            return jwt.encode(header, claims, key, algorithms=list(SIGNATURES))
-        except (JoseError, ValueError, TypeError) as error:
-            # The library's text may quote the key.
-            raise SecretError(f"secret {auth['secret']!r} holds no key to sign with: {type(error).__name__}") from None
+        return self.secrets.mask(text)
 
     def _sign_v4(
         self, auth: Auth, method: str, url: str, headers: dict[str, str], body: bytes | None
@@ -182,37 +131,16 @@ class Credentials:
         from botocore.awsrequest import AWSRequest
         from botocore.credentials import Credentials as Keys
 
-        secret = self._secret(auth, "access_key_id", "secret_access_key")
+        secret = self.secrets.texts(auth["secret"], "access_key_id", "secret_access_key")
         keys = Keys(secret["access_key_id"], secret["secret_access_key"], secret.get("session_token"))
         request = AWSRequest(method, url, headers=headers, data=body or b"")
         SigV4Auth(keys, auth["service"], auth["region"]).add_auth(request)
         return dict(request.headers.items())
 
-    def _secret(self, auth: Auth, *fields: str) -> dict[str, str]:
-        """The fields of the secret; where it must have one, a text alone will do. Raises SecretError."""
-        return {name: str(value) for name, value in self._secrets_of(auth, *fields).items()}
 
-    def _secrets_of(self, auth: Auth, *fields: str) -> dict[str, Any]:
-        text = self.secrets.text(auth["secret"])
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            value = {fields[0]: text.strip()} if len(fields) == 1 else {}
-        if not all(value.get(name) for name in fields):
-            raise SecretError(f"secret {auth['secret']!r} does not hold {', '.join(fields)}")
-        for name, each in value.items():
-            if isinstance(each, str) and name not in ("client_id", "username", "access_key_id", "kid", "alg"):
-                self.note(each)
-        return value
-
-    def note(self, secret: str) -> str:
-        """Keeps a secret in mind, for `mask`."""
-        # What is very short stands in any text by chance.
-        if len(secret) >= 6:
-            self._used.add(secret)
-        return secret
+def digest_of(token: str) -> str:
+    """Tells a token without telling it."""
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def with_parameter(url: str, name: str, value: str) -> str:
@@ -224,11 +152,3 @@ def with_parameter(url: str, name: str, value: str) -> str:
 
 def _name(auth: Auth) -> str:
     return json.dumps(auth, sort_keys=True)
-
-
-def _object(reply: Reply) -> dict[str, Any]:
-    try:
-        said = json.loads(reply.body)
-    except ValueError:
-        return {}
-    return said if isinstance(said, dict) else {}

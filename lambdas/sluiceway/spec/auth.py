@@ -71,7 +71,8 @@ class OAuth2Auth(Strict):
 class SmartAuth(Strict):
     """SMART Backend Services (HL7 SMART App Launch 2.x, "Client Authentication: Asymmetric"). The secret is
     `{"client_id", "key"}`, the key a private JWK with `kid`, or a PEM text beside `kid` and, where it is not told by
-    the key, `alg`: ES384 or RS384. `token_url` absent: as the server's .well-known/smart-configuration says."""
+    the key, `alg`: ES384 or RS384; its name lies under `keys/` of the deployment's prefix. `token_url` absent: as the
+    server's .well-known/smart-configuration says."""
 
     type: Literal["smart"]
     secret: SecretName

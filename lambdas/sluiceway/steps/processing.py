@@ -265,7 +265,7 @@ class _Work:
         renewable = may_renew(self.job)
 
         def attempt(at: FileTask) -> Landed:
-            tools = tools_for(self.services, at, progress, self.time_left, links_renewable=renewable)
+            tools = tools_for(self.services, self.job, at, progress, self.time_left, links_renewable=renewable)
             return land_or_pause(at, options, tools, checkpoint)
 
-        return with_fresh_access(self.services, task, attempt)
+        return with_fresh_access(self.services, self.job, task, attempt)

@@ -18,6 +18,7 @@ from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.jobs.units import Unit
+from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
 from sluiceway.steps.announcing import announce_files
@@ -49,11 +50,11 @@ def try_split(services: Services, job: JobRow, task: FileTask) -> Split | str:
     """Begins to split a file that asks for it, or says why it must go in one piece. Raises SluicewayError."""
     if task.size is not None and task.size <= services.config.split_bytes:
         return f"its {task.size} bytes are not more than split_bytes ({services.config.split_bytes})"
-    task = reachable(services, task)
+    task = reachable(services, job, task)
     return begin_split(
         task,
         options_of(services, job),
-        tools_for(services, task),
+        tools_for(services, job, task),
         split_bytes=services.config.split_bytes,
         segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),
     )
@@ -68,8 +69,8 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
         raise JobError(f"job {job.job_id} takes no more files")
     # Only the first segment shows its progress: one row a file is a picture, four hundred are a cost.
     progress = Progress(services, job.job_id, task)
-    task = reachable(services, task)
-    tools = tools_for(services, task, progress if event.n == 0 else None, time_left)
+    task = reachable(services, job, task)
+    tools = tools_for(services, job, task, progress if event.n == 0 else None, time_left)
     position = Position.from_dict(event.position) if event.position else None
     try:
         moved = move_segment(task, options_of(services, job), tools, split, event.n, position)
@@ -86,7 +87,7 @@ def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
     """Completes a split file and records its end: STORED, or what its sums and S3 say. Answers with what was new."""
     job, task, split = _of(services, event)
     if job.execution != event.execution or job.ended:
-        abort_split(task, options_of(services, job), tools_for(services, task), split)
+        abort_split(task, options_of(services, job), _sink(services), split)
         return []
     done = services.files.results(job.job_id, job.run, [task])
     if task.file_id in done:
@@ -98,7 +99,7 @@ def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
 
 def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> FileResult:
     rows = services.segments.sums(job.job_id, task, split.upload_id)
-    options, tools = options_of(services, job), tools_for(services, task)
+    options, tools = options_of(services, job), _sink(services)
     try:
         if len(rows) != split.segments:
             abort_split(task, options, tools, split)
@@ -108,6 +109,11 @@ def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> Fi
         return FileResult.of_error(error)
     seconds = sum(float(measured["seconds"]) for _, measured in rows)
     return replace(result, seconds=seconds) if result.state is FileState.STORED else result
+
+
+def _sink(services: Services) -> Tools:
+    """Without anything to ask the source with: a file that is there already has nothing to ask it for."""
+    return Tools(services.source, services.s3)
 
 
 def _of(services: Services, event: SegmentEvent) -> tuple[JobRow, FileTask, Split]:

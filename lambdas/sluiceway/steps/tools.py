@@ -43,6 +43,7 @@ def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
 
 def tools_for(
     services: Services,
+    job: JobRow,
     task: FileTask,
     on_progress: Callable[[int], None] | None = None,
     time_left: TimeLeft | None = None,
@@ -54,31 +55,31 @@ def tools_for(
     if task.access is not None:
         from sluiceway.exports.access import headers_for
 
-        headers = {**headers_for(services, task), **headers}
+        headers = {**headers_for(services, job, task), **headers}
     return Tools(services.source, services.s3, headers, on_progress, time_left, links_renewable)
 
 
-def reachable(services: Services, task: FileTask) -> FileTask:
+def reachable(services: Services, job: JobRow, task: FileTask) -> FileTask:
     """The task with the URL its bytes are at, which some export APIs tell for one file at a time. Raises what asking
     for it does."""
     if task.access is None:
         return task
     from sluiceway.exports.access import reachable
 
-    return reachable(services, task)
+    return reachable(services, job, task)
 
 
-def with_fresh_access(services: Services, task: FileTask, attempt: Callable[[FileTask], T]) -> T:
+def with_fresh_access(services: Services, job: JobRow, task: FileTask, attempt: Callable[[FileTask], T]) -> T:
     """What `attempt` makes of the task once it is reachable. Refused, a file of an export API is tried once more with a
     new token or a new link. Raises SluicewayError."""
     began = time.time()
     try:
-        return attempt(reachable(services, task))
+        return attempt(reachable(services, job, task))
     except SourceStatusError as error:
         if error.status not in REFUSED or task.access is None:
             raise
         from sluiceway.exports.access import renew
 
-        if not renew(services, task, error.status, began):
+        if not renew(services, job, task, error.status, began):
             raise
-    return attempt(reachable(services, task))
+    return attempt(reachable(services, job, task))

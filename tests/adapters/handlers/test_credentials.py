@@ -133,7 +133,7 @@ def test_requests_are_signed_for_aws(deployment: Deployment, api: SourceServer) 
 
 def test_credentials_go_to_the_apis_own_hosts_alone(deployment: Deployment, api: SourceServer) -> None:
     with SourceServer({"/b": Reply(b"b")}) as other:
-        deployment.services.source._policy._allowed.add(other.host)
+        deployment.movers.source._policy._allowed.add(other.host)
         api.replies["/exports"] = Reply(json.dumps({"files": ["/a", other.url("/b")]}).encode())
         auth = {"type": "bearer", "secret": put_secret(deployment, "bearer", SECRET)}
         assert deployment.run(job(api, auth))["status"] == "COMPLETED"

@@ -26,7 +26,7 @@ def job(server: FhirServer, **more: Any) -> dict[str, Any]:
     return {"job_id": JOB, "source": {"type": "fhir-bulk", "base_url": server.url(), **more}}
 
 
-def put_key(deployment: Deployment, key: Key, name: str = "sluiceway/fhir", **more: Any) -> dict[str, Any]:
+def put_key(deployment: Deployment, key: Key, name: str = "sluiceway/keys/fhir", **more: Any) -> dict[str, Any]:
     client, text = (
         deployment.client("secretsmanager"),
         json.dumps({"client_id": CLIENT, "key": key.as_dict(private=True), **more}),
@@ -136,7 +136,7 @@ def test_a_token_that_is_refused_mid_job_is_renewed_once(deployment: Deployment,
 
 def test_a_key_the_server_does_not_know_is_refused_by_name(deployment: Deployment, source: SourceServer) -> None:
     server = FhirServer(source, key=new_key("ES384"))
-    auth = put_key(deployment, new_key("ES384"), "sluiceway/other")
+    auth = put_key(deployment, new_key("ES384"), "sluiceway/keys/other")
     assert deployment.run(job(server, auth=auth))["status"] == "FAILED"
     error = error_of(deployment)
     assert (error["type"], "invalid_client" in error["message"]) == ("CredentialsRefusedError", True)

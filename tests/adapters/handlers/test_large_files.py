@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sluiceway import wiring
 from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment, deploy, forget_services
 from tests.support.source import Body, Reply, SourceServer
 
 TIB = 1024**4
@@ -47,7 +46,7 @@ def test_the_larger_function_says_so_where_even_it_is_too_small(
     source.replies |= {"/huge": Reply(Body(1000), length=8 * TIB)}
     event = unit_of(deployment, source)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "5120")
-    wiring.services.cache_clear()
+    forget_services()
 
     assert deployment.invoke("process_file_large", event)["action"] == "DONE"
     answer = deployment.invoke("complete_job", {name: event[name] for name in ("execution", "job_id")})
