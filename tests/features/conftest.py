@@ -114,6 +114,19 @@ def _(world: World) -> None:
     world.run()
 
 
+@when("a job lands what failed.jsonl of that job lists")
+def _(world: World) -> None:
+    key = world.jobs.outputs_prefix(world.job_id) + "failed.jsonl"
+    (entry,) = world.failed()
+    world.files = {name: wanted for name, wanted in world.files.items() if wanted.entry["url"] == entry["url"]}
+    source = {"type": "manifest", "location": f"s3://{world.jobs.jobs_bucket}/{key}"}
+    # Keys carry the folder of the first job: the second only needs another id.
+    folder, world.job_id = world.job_id, f"{world.job_id}-again"
+    for wanted in world.files.values():
+        wanted.entry["key"] = f"{folder}{wanted.path}"
+    world.run({"job_id": world.job_id, "source": source})
+
+
 @when(parsers.parse("{name:w} is released"))
 def _(world: World, name: str) -> None:
     world.release()

@@ -69,6 +69,19 @@ Feature: Export APIs of every kind
     And the file that was refused was asked for again with a new token
     And no token stands in any report, row or execution
 
+  Scenario: A guarded file that failed is had by failed.jsonl alone
+    Given the API wants a token that it soon forgets
+    And x answers 404
+    When a job lands the export
+    Then the job is COMPLETED_WITH_FAILURES
+    And x is FAILED because of SourceStatusError
+    And no token stands in any report, row or execution
+    When x is there for whoever has a token
+    And a job lands what failed.jsonl of that job lists
+    Then the job is COMPLETED
+    And x is STORED
+    And every stored file is identical to its source
+
   Scenario: An API that refuses the credentials is named
     Given the API gives nobody a token
     When a job lands the export

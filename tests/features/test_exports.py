@@ -10,6 +10,7 @@ from pytest_bdd import given, parsers, scenarios, then, when
 
 from tests.features.vendor import KEY, Api
 from tests.features.world import World
+from tests.support.source import Reply
 from tests.support.waiting import wait_until
 
 scenarios("exports.feature", "exports_by_polling.feature", "callbacks.feature")
@@ -179,6 +180,12 @@ def _(world: World, finished: int, aborted: int) -> None:
 @then("the file that was refused was asked for again with a new token")
 def _(api: Api) -> None:
     assert api.refused == 1 or len(api.forgotten) == 1
+
+
+@when(parsers.parse("{name:w} is there for whoever has a token"))
+def _(world: World, api: Api, name: str) -> None:
+    path = world.files[name].path
+    world.answer(path, api.guarded(path, Reply(world.files[name].body)))
 
 
 @then("no token stands in any report, row or execution")

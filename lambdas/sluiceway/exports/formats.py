@@ -193,11 +193,12 @@ def _csv_entry(columns: list[str], cells: list[str], where: str) -> Entry:
 
 
 def _row(cells: dict[str, str]) -> dict[str, Any]:
-    """Cells as fields: an empty one is absent, a size is a number."""
+    """Cells as fields: an empty one is absent, a size and rows are numbers."""
     row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
-    size = row.get("size", "")
-    if size.isascii() and size.isdigit():
-        row["size"] = int(size)
+    for name in ("size", "rows"):
+        stated = row.get(name, "")
+        if stated.isascii() and stated.isdigit():
+            row[name] = int(stated)
     return row
 
 

@@ -53,14 +53,14 @@ def report_line(task: FileTask, result: FileResult) -> bytes:
 
 
 def failed_line(task: FileTask) -> bytes:
-    """One line of failed.jsonl: a file entry as a manifest of JSON lines has it, with the whole key and the link."""
+    """One line of failed.jsonl: a file entry as a manifest of JSON lines has it, with the whole key and the link, and
+    where it stands how the file is asked for."""
     entry: dict[str, Any] = {"url": task.url, "bucket": task.bucket, "key": escape(task.key)}
     if task.size is not None:
         entry["size"] = task.size
-    entry.update({name: value for name, value in task.digests.items() if name != "rows"})
-    if task.headers_secret is not None:
-        entry["headers_secret"] = task.headers_secret
-    return _line(entry)
+    entry.update({name: int(value) if name == "rows" else value for name, value in task.digests.items()})
+    more = {"headers_secret": task.headers_secret, "split": task.split, "access": task.access}
+    return _line(entry | {name: value for name, value in more.items() if value is not None})
 
 
 def sum_line(task: FileTask, result: FileResult) -> bytes | None:

@@ -27,6 +27,8 @@ from sluiceway.transfer.digest import ALGORITHMS, ROWS, normalise
 MAX_KEY_BYTES = 1024
 # S3 User Guide, "General purpose bucket naming rules", without the rarities.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# The key of an object that exports/access.py reads.
+ACCESS = re.compile(r"jobs/[A-Za-z0-9][A-Za-z0-9._-]{0,79}/access-[0-9a-f]{16}\.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,9 @@ class Entry:
 
 
 class FileEntry(BaseModel):
-    """A file as a user lists it. `size` is in bytes; digests are hex or base64; `headers_secret` names a secret that
-    holds the headers to ask for the file with."""
+    """A file as a user lists it. `size` is in bytes; digests are hex or base64; `rows` are the lines it must have;
+    `headers_secret` names a secret that holds the headers to ask for the file with. `access` is what failed.jsonl says
+    of a file of an export API: where the jobs bucket tells how it is asked for."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -61,8 +64,10 @@ class FileEntry(BaseModel):
     crc32: str | None = None
     crc32c: str | None = None
     crc64nvme: str | None = None
+    rows: Annotated[int, Field(ge=0)] | None = None
     headers_secret: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     split: Literal["crc"] | None = None
+    access: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -78,6 +83,13 @@ class FileEntry(BaseModel):
     @classmethod
     def _check_bucket(cls, bucket: str | None) -> str | None:
         return bucket if bucket is None else check_bucket(bucket)
+
+    @field_validator("access")
+    @classmethod
+    def _check_access(cls, access: str | None) -> str | None:
+        if access is not None and not ACCESS.fullmatch(access):
+            raise expected("what a line of failed.jsonl says: jobs/JOB_ID/access-….json")
+        return access
 
     @field_validator(*ALGORITHMS)
     @classmethod
@@ -162,9 +174,10 @@ def to_task(entry: Entry, *, n: int, bucket: str, prefix: str, fields: Mapping[s
         shown = "nothing" if file.key is None else found(file.key)
         raise InvalidJobError([FieldError(path_of(("key",), entry.where), shown, error.message())]) from None
     task = FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, file.split, n)
-    if entry.rows is not None:
-        task = replace(task, digests={**task.digests, ROWS: str(entry.rows)})
-    return replace(task, access=entry.access) if entry.access else task
+    rows = file.rows if entry.rows is None else entry.rows
+    if rows is not None:
+        task = replace(task, digests={**task.digests, ROWS: str(rows)})
+    return replace(task, access=entry.access or file.access)
 
 
 def _own_key(file: FileEntry, fields: Mapping[str, str] | None) -> str:

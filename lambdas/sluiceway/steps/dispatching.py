@@ -13,6 +13,7 @@ from typing import Any
 
 from sluiceway.aws.rows import JobRow
 from sluiceway.exports import sources
+from sluiceway.exports.adopting import adopt
 from sluiceway.job_files import MANIFEST, UNITS, get_json, key_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
@@ -32,6 +33,7 @@ def dispatch_files(services: Services, job_id: str, execution: str) -> dict[str,
     def tasks() -> Iterator[FileTask]:
         entries = sources.entries(services, job, row)
         for task in read_tasks(entries, bucket=row.destination["bucket"], prefix=row.prefix, fields=row.fields):
+            task = adopt(services, row, job, task)
             yield task if task.split or not job.split else replace(task, split=job.split)
 
     totals = _write_lists(services, row, refuse_duplicates(tasks(), again=tasks))

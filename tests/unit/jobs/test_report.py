@@ -5,21 +5,22 @@ from __future__ import annotations
 import io
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from sluiceway.errors import DigestMismatchError, SourceStatusError
+from sluiceway.errors import DigestMismatchError, InvalidJobError, SourceStatusError
 from sluiceway.exports.formats import read_entries
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.events import file_event, job_event
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
 from sluiceway.jobs.states import FileState
-from sluiceway.spec import read_tasks
+from sluiceway.spec import Entry, read_tasks
 
 HEX = "ab" * 32
-TASK = FileTask("https://user:pw@host/a%20b?sig=secret", "landing", "in/a b", 5, {"sha256": HEX}, "sluiceway/h", 3)
+TASK = FileTask("https://user:pw@host/a%20b?sig=secret", "landing", "in/a b", 5, {"sha256": HEX}, "sluiceway/h", n=3)
 STORED = FileResult(FileState.STORED, 5, {"sha256": HEX}, '"etag"', 1, ("caller:sha256",), seconds=0.5)
 
 
@@ -48,6 +49,23 @@ def test_a_failed_line_is_a_manifest_entry_of_the_same_file() -> None:
     (again,) = read_tasks(entries, bucket="another", prefix="")
     assert (again.url, again.bucket, again.key) == (TASK.url, TASK.bucket, TASK.key)
     assert (again.size, again.digests, again.headers_secret) == (TASK.size, TASK.digests, TASK.headers_secret)
+
+
+def test_a_failed_line_keeps_how_the_file_is_asked_for_and_what_it_must_hold() -> None:
+    access = "jobs/acme-1/access-0123456789abcdef.json"
+    task = replace(TASK, digests={"rows": "7"}, split="crc", access=access)
+    entries = read_entries(io.BufferedReader(io.BytesIO(failed_line(task))), "failed.jsonl")
+    (again,) = read_tasks(entries, bucket="another", prefix="")
+    assert (again.digests, again.split, again.access) == ({"rows": "7"}, "crc", access)
+
+
+@pytest.mark.parametrize(
+    "access", ["jobs/a/job.json", "jobs/a/../b/access-0123456789abcdef.json", "requests/access-0123456789abcdef.json"]
+)
+def test_a_line_names_no_other_object(access: str) -> None:
+    entry = Entry({"url": "https://h/x", "access": access}, "list line 1")
+    with pytest.raises(InvalidJobError, match="list line 1, access: expected what a line of failed.jsonl says"):
+        list(read_tasks([entry], bucket="b"))
 
 
 @pytest.mark.parametrize("name", ["plain", "with space", "new\nline", "back\\slash", "car\rriage", "ünï", "\\n"])
