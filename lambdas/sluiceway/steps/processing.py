@@ -15,7 +15,7 @@ from typing import Any
 
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError
+from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError, SourceStatusError
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FILE_ENDS, FileState
@@ -265,7 +265,14 @@ class _Work:
         renewable = may_renew(self.job)
 
         def attempt(at: FileTask) -> Landed:
+            nonlocal checkpoint
             tools = tools_for(self.services, self.job, at, progress, self.time_left, links_renewable=renewable)
-            return land_or_pause(at, options, tools, checkpoint)
+            try:
+                return land_or_pause(at, options, tools, checkpoint)
+            except SourceStatusError as error:
+                # With fresh access the file goes on where this link died.
+                checkpoint = Checkpoint.from_dict(error.checkpoint) if error.checkpoint else checkpoint
+                error.checkpoint = checkpoint.to_dict() if checkpoint else None
+                raise
 
         return with_fresh_access(self.services, self.job, task, attempt)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -209,3 +210,31 @@ def test_links_that_die_again_and_again_move_the_file_on_each_time_and_leave_no_
     (line,) = (line for line in deployment.lines("signed", "report.jsonl") if line["key"] == "b")
     assert (line["status"], line["error"]["type"]) == ("FAILED", "SourceStatusError")
     assert deployment.unfinished_uploads() == []
+
+
+def test_a_link_of_a_file_of_its_own_is_asked_for_again_and_the_file_goes_on(
+    deployment: Deployment, source: SourceServer, listed: list[str]
+) -> None:
+    body = Body(17 * MIB + 3).read()
+    asked: list[str] = []
+
+    def link(request: Request) -> Reply:
+        asked.append(request.path)
+        return Reply(json.dumps({"url": source.url(f"/b?sig={len(asked)}")}).encode())
+
+    listed[:] = ["b"]
+    source.replies |= {"/links/b": link, "/b": dying(body, after=7 * MIB, good=lambda path: signature(path) > 1)}
+    written: Any = document(source)
+    written["source"]["files"] = {
+        "list": "files",
+        "name": "name",
+        "link": {"url": source.url("/links/b"), "link": "url"},
+    }
+
+    answer = deployment.run(written)
+
+    assert answer["status"] == "COMPLETED"
+    assert deployment.landed() == {"b": body}
+    resumed = f"bytes={7 * MIB}-"
+    assert ranges(source, "/b") == [(1, None), (1, resumed), (2, resumed)]
+    assert source.paths().count("/exports/1") == 1, "no round of the job was needed"
