@@ -227,7 +227,7 @@ def test_a_link_of_a_file_of_its_own_is_asked_for_again_and_the_file_goes_on(
     written: Any = document(source)
     written["source"]["files"] = {
         "list": "files",
-        "name": "name",
+        "name": "{{ item:name }}",
         "link": {"url": source.url("/links/b"), "link": "url"},
     }
 
