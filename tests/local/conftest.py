@@ -8,7 +8,7 @@ import pytest
 from local.engine import Engine
 from local.http import Server
 from local.s3_api import S3
-from tests.local.support import CODE, Lab, Running, client_of, template
+from tests.local.support import CODE, MAX_PROCESSES, Lab, Running, client_of, template
 
 
 @pytest.fixture
@@ -30,5 +30,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     mark = folder / "heard.jsonl"
-    with Engine(folder / "landed", template=template(mark), code=CODE, max_processes=4, wait_scale=0.001) as engine:
+    with Engine(
+        folder / "landed", template=template(mark), code=CODE, max_processes=MAX_PROCESSES, wait_scale=0.001
+    ) as engine:
         yield Lab(engine, mark)

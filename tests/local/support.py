@@ -19,6 +19,8 @@ from local.engine import Engine
 from local.s3_api import S3
 
 MIB = 1024 * 1024
+# Of functions, at once.
+MAX_PROCESSES = 4
 
 
 @dataclass
@@ -70,7 +72,7 @@ def function(handler: str, *, memory_mb: int = 256, timeout_seconds: int = 30, *
 
 def template(mark: Path) -> dict[str, Any]:
     """A stack of a bucket, the test functions, and rules that write what they hear of to `mark`."""
-    handlers = ("echo", "about", "sleep", "fail", "fail_some", "leave", "long")
+    handlers = ("echo", "about", "sleep", "fail", "fail_some", "leave", "long", "call")
     resources = {name.replace("_", ""): function(name) for name in handlers}
     resources["fill"] = function("fill", memory_mb=128)
     resources["short"] = function("sleep", timeout_seconds=1)

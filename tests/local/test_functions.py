@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.local.support import CODE, Lab, code_of, single, task
+from tests.local.support import CODE, MAX_PROCESSES, Lab, code_of, single, task
 
 
 def invoke(lab: Lab, name: str, event: Any, kind: str = "RequestResponse") -> tuple[Any, str | None]:
@@ -65,6 +66,16 @@ def test_a_function_is_killed_past_its_timeout(lab: Lab, tmp_path: Path) -> None
     assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
     assert lab.engine.reports[-1].outcome == "Sandbox.Timedout"
     assert invoke(lab, "short", {"seconds": 0}) == ({"slept": 0}, None)
+
+
+def test_functions_that_call_another_one_never_wait_for_each_others_room(lab: Lab, tmp_path: Path) -> None:
+    # As many as the engine has processes, each keeping its own while it waits for an answer.
+    def one(n: int) -> tuple[Any, str | None]:
+        return invoke(lab, "call", {"folder": str(tmp_path), "callers": MAX_PROCESSES, "say": n})
+
+    with ThreadPoolExecutor(MAX_PROCESSES) as threads:
+        answers = list(threads.map(one, range(MAX_PROCESSES)))
+    assert answers == [(n, None) for n in range(MAX_PROCESSES)]
 
 
 @pytest.mark.parametrize("mb", [150, 1500])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sluiceway.errors import JobStoppedError, NotOwnerError, PolicyError, SluicewayError
-from sluiceway.exports.access import ACCESS, access_of
+from sluiceway.exports.access import ACCESS, NONE, access_of
 from sluiceway.exports.credentials import ISSUED
 from sluiceway.job_files import key_of
 from sluiceway.steps.gates import is_stopped
@@ -43,10 +43,11 @@ def _auth_of(services: Services, request: TokenRequest) -> Mapping[str, Any]:
     job = services.jobs.owned(request.job_id, request.execution)
     if is_stopped(job, request.execution):
         raise JobStoppedError(f"job {request.job_id} takes no more files")
-    if not request.access.startswith(key_of(job.job_id, ACCESS)):
+    prefix = key_of(job.job_id, ACCESS)
+    if not request.access.startswith(prefix) or "/" in request.access.removeprefix(prefix):
         raise NotOwnerError(f"{request.access} is not an object of job {request.job_id} that says how files are had")
     access = access_of(services, request.access)
-    auth: Mapping[str, Any] = access["link"]["auth"] if request.part == "link" else access["auth"]
+    auth: Mapping[str, Any] = access.get("link", {"auth": NONE})["auth"] if request.part == "link" else access["auth"]
     if auth["type"] not in ISSUED:
         raise PolicyError(f"auth of type {auth['type']} has no token that is issued")
     return auth

@@ -69,3 +69,18 @@ def write(event: Any, _context: Any) -> str:
     with open(os.environ["MARK"], "a") as file:
         file.write(json.dumps(event) + "\n")
     return "written"
+
+
+def call(event: dict[str, Any], _context: Any) -> Any:
+    """Waits until as many callers as `callers` are under way, each with a process of its own, and then calls another
+    function."""
+    folder = Path(event["folder"])
+    (folder / str(os.getpid())).touch()
+    deadline = time.monotonic() + 20
+    while len(list(folder.iterdir())) < event["callers"]:
+        assert time.monotonic() < deadline, "the other callers never came"
+        time.sleep(0.01)
+    import botocore.session
+
+    client = botocore.session.get_session().create_client("lambda")
+    return json.loads(client.invoke(FunctionName="echo", Payload=json.dumps(event["say"]).encode())["Payload"].read())
