@@ -72,7 +72,7 @@ class Functions(Construct):
         self.callback_url = self.export_callback.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE)
         self.start_export.add_environment("SLUICEWAY_CALLBACK_URL", self.callback_url.url)
 
-        self.dispatch_files = self._function("DispatchFiles", timeout_seconds=LONG_SECONDS)
+        self.dispatch_files = self._function("DispatchFiles", timeout_seconds=settings.control_timeout_seconds)
         may.use_jobs_bucket(self.dispatch_files, read=("requests/*", "jobs/*"), write=("jobs/*",))
         may.read_manifests(self.dispatch_files)
         may.read_secrets(self.dispatch_files, keys=True)
@@ -112,14 +112,16 @@ class Functions(Construct):
         may.use_jobs_bucket(self.record_failure, read=("jobs/*",))
         may.abort_uploads(self.record_failure)
 
-        self.commit_files = self._function("CommitFiles", timeout_seconds=LONG_SECONDS)
+        self.commit_files = self._function("CommitFiles", timeout_seconds=settings.control_timeout_seconds)
         may.use_jobs_bucket(self.commit_files, read=("jobs/*",))
         may.land_files(self.commit_files)
 
-        self.complete_job = self._function("CompleteJob", timeout_seconds=LONG_SECONDS)
+        self.complete_job = self._function("CompleteJob", timeout_seconds=settings.control_timeout_seconds)
         may.use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
         may.abort_uploads(self.complete_job)
+        may.clear_up(self.complete_job)
         may.answer_tokens(self.complete_job)
+        may.invoke_itself(self.complete_job)
         # The export API is told of the end.
         may.read_secrets(self.complete_job, keys=True)
 

@@ -86,6 +86,22 @@ class Permissions:
         keys = [f"{arn}/*" for arn in buckets]
         allow(function, ("s3:AbortMultipartUpload",), keys, because="A job chooses its own keys.")
 
+    def clear_up(self, function: lambda_.Function) -> None:
+        """What a job keeps from one invocation to the next goes when it ends, and uploads of its lists that broke."""
+        bucket = self._storage.jobs_bucket
+        allow(function, ("s3:ListBucketMultipartUploads",), (bucket.bucket_arn,))
+        work = (bucket.arn_for_objects("jobs/*/work/*"),)
+        allow(function, ("s3:DeleteObject",), work, because="Keys begin with the job's id, and end with a chance name.")
+
+    def invoke_itself(self, function: lambda_.Function) -> None:
+        """Where no state machine would invoke it again. The function itself sees to it that it comes to an end; Lambda
+        would stop it the sixteenth time ("Use Lambda recursive loop detection")."""
+        statement = iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[function.function_arn])
+        # A policy beside the role: the function waits for the role's own, which could not name the function then.
+        policy = iam.Policy(self._scope, f"{function.node.id}Again", statements=[statement])
+        policy.attach_to_role(cast(iam.IRole, function.role))
+        cast(lambda_.CfnFunction, function.node.default_child).recursive_loop = "Allow"
+
     def landing_bucket_arns(self) -> list[str]:
         others = [_bucket_arn(self._scope, name) for name in self._settings.destination_buckets]
         return [self._storage.landing_bucket.bucket_arn, *others]

@@ -111,6 +111,11 @@ class Settings:
     process_file_reserved_concurrency: int = _setting(
         0, whole(0, 10_000), "concurrency kept for ProcessFile, and its most; 0 reserves none"
     )
+    control_timeout_seconds: int = _setting(
+        900,
+        whole(*TIMEOUT_SECONDS),
+        "time DispatchFiles, CommitFiles and CompleteJob have for an invocation; a large job takes several",
+    )
     uploaders: int = _setting(2, whole(1, 16), "threads that upload parts, for a file")
     part_mib: int | str = _setting("auto", _part_mib, "size of a part, MiB; auto plans it from size and memory")
     part_checksum: str = _setting("crc64nvme", one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")

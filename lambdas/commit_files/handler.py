@@ -6,6 +6,7 @@ from typing import Any
 
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.committing import commit_files
+from sluiceway.steps.relays import count_idle
 from sluiceway.telemetry import logger, measure_file, metrics
 from sluiceway.wiring import services
 
@@ -19,4 +20,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     ended, offset = commit_files(services(), job, execution, time_left, event.get("offset", 0))
     for task, result in ended:
         measure_file(task, result)
-    return {**event, "action": "DONE"} if offset is None else {**event, "action": "CONTINUE", "offset": offset}
+    if offset is None:
+        return {**event, "action": "DONE"}
+    moved = offset > event.get("offset", 0)
+    idle = count_idle(event.get("idle", 0), moved=moved, what=f"job {job}: committing its files")
+    return {**event, "action": "CONTINUE", "offset": offset, "idle": idle}

@@ -6,6 +6,7 @@ Knows the layout under `jobs/<job_id>/`. Refuses to know what stands in the docu
 from __future__ import annotations
 
 import json
+import uuid
 from typing import Any
 
 from sluiceway.jobs.files import FileTask
@@ -28,6 +29,16 @@ READ_BYTES = 1024**2
 
 def key_of(job_id: str, name: str) -> str:
     return f"jobs/{job_id}/{name}"
+
+
+def work_prefix(job_id: str, run: int) -> str:
+    """What leads the keys of everything that a run keeps from one invocation to the next, until it ends."""
+    return f"jobs/{job_id}/work/{run}/"
+
+
+def new_work_folder(job_id: str, run: int) -> str:
+    """A folder of one invocation's own: one that is repeated, or runs twice at once, never writes over another's."""
+    return f"{work_prefix(job_id, run)}{uuid.uuid4().hex}/"
 
 
 def put_json(services: Services, key: str, value: bytes | Any) -> None:

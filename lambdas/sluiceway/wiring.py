@@ -21,6 +21,7 @@ from sluiceway.source.policy import UrlPolicy
 
 if TYPE_CHECKING:
     from sluiceway.aws.callback_table import CallbackTable
+    from sluiceway.aws.functions import Functions
     from sluiceway.aws.segment_table import SegmentTable
     from sluiceway.aws.slots import SlotTable
     from sluiceway.aws.tasks import TaskTokens
@@ -95,6 +96,12 @@ class Services:
         from sluiceway.aws.tasks import TaskTokens
 
         return TaskTokens(clients.stepfunctions())
+
+    @cached_property
+    def functions(self) -> Functions:
+        from sluiceway.aws.functions import Functions
+
+        return Functions(clients.functions())
 
     @cached_property
     def source(self) -> Client:

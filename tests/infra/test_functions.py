@@ -96,6 +96,26 @@ def test_process_file_has_the_memory_and_time_of_its_settings(synth: Callable[..
     assert (other["MemorySize"], other["Timeout"]) == (1024, 300)
 
 
+def test_the_steps_of_a_whole_job_have_the_time_of_their_setting(synth: Callable[..., Template]) -> None:
+    template = synth(control_timeout_seconds="30")
+    timeouts = {folder: template.function(folder)[1]["Timeout"] for folder in FOLDERS}
+    assert {folder for folder, seconds in timeouts.items() if seconds == 30} == {
+        "dispatch_files", "commit_files", "complete_job",
+    }  # fmt: skip
+
+
+def test_complete_job_may_go_on_by_itself_and_clear_up(template: Template) -> None:
+    name, properties = template.function("complete_job")
+    assert template.resources_for("complete_job", "lambda:InvokeFunction") == {f"${{{name}.Arn}}"}
+    assert properties["RecursiveLoop"] == "Allow"
+    jobs = template.bucket("JobsBucket")
+    assert template.resources_for("complete_job", "s3:DeleteObject") == {f"{jobs}/jobs/*/work/*"}
+    assert jobs in template.resources_for("complete_job", "s3:ListBucketMultipartUploads")
+    for folder in set(FOLDERS) - {"complete_job"}:
+        assert not template.resources_for(folder, "s3:DeleteObject")
+        assert "RecursiveLoop" not in template.function(folder)[1]
+
+
 def test_each_function_has_a_role_of_its_own_without_managed_policies(template: Template) -> None:
     roles = {template.function(folder)[1]["Role"]["Fn::GetAtt"][0] for folder in FOLDERS}
     assert len(roles) == len(FOLDERS)
@@ -231,7 +251,8 @@ def test_private_keys_are_closed_to_whoever_reads_untrusted_bytes(synth: Callabl
 def test_tokens_are_issued_by_one_function_for_those_who_move_files(template: Template) -> None:
     issuer, _ = template.function("issue_token")
     for folder in FOLDERS:
-        invoked = template.resources_for(folder, "lambda:InvokeFunction")
+        own = {f"${{{template.function(folder)[0]}.Arn}}"}
+        invoked = template.resources_for(folder, "lambda:InvokeFunction") - own
         assert invoked == ({f"${{{issuer}.Arn}}"} if folder in READERS else set())
         told = environment(template, folder)["SLUICEWAY_TOKEN_FUNCTION"]
         assert told == (json.dumps({"Ref": issuer}) if folder in READERS else "")

@@ -49,14 +49,14 @@ def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
         "WaitForExport": {"PollExport"},
         "PollExport": {"IsExportReady", "CompleteJob"},
         "DispatchFiles": {"IsEmpty", "CompleteJob"},
-        "IsEmpty": {"TransferFiles", "CompleteJob"},
+        "IsEmpty": {"DispatchFiles", "TransferFiles", "CompleteJob"},
         "TransferFiles": {"IsStaged", "CompleteJob"},
         "IsStaged": {"CommitFiles", "CompleteJob"},
         "CommitFiles": {"IsCommitted", "CompleteJob"},
         "IsCommitted": {"CommitFiles", "CompleteJob"},
         "StartFailed": {"CompleteJob"},
         "CompleteJob": {"IsSuccess"},
-        "IsSuccess": {"JobSucceeded", "JobFailed", "PollExport"},
+        "IsSuccess": {"CompleteJob", "JobSucceeded", "JobFailed", "PollExport"},
         "JobSucceeded": set(),
         "JobFailed": set(),
         "JobIsLive": set(),
@@ -206,7 +206,14 @@ def test_what_functions_are_given_are_pointers(states: dict[str, dict[str, Any]]
         "execution_name.$": "$$.Execution.Name",
     }
     assert states["PollExport"]["Parameters"]["Payload"] == job
-    assert states["DispatchFiles"]["Parameters"]["Payload"] == job
+
+
+def test_a_step_that_is_not_done_is_given_its_own_answer(states: dict[str, dict[str, Any]]) -> None:
+    loops = {"IsEmpty": "DispatchFiles", "IsCommitted": "CommitFiles", "IsSuccess": "CompleteJob"}
+    for choice, step in loops.items():
+        first = states[choice]["Choices"][0]
+        assert (first["Variable"], first["StringEquals"], first["Next"]) == ("$.action", "CONTINUE", step)
+        assert states[step]["Parameters"]["Payload.$"] == "$"
 
 
 @pytest.mark.parametrize(("settings", "seconds"), [({}, 43_200), ({"deadline_minutes": "5"}, 300)])

@@ -76,7 +76,7 @@ class Deployment:
     def invoke(self, function: str, event: Mapping[str, Any]) -> dict[str, Any]:
         """The function's answer, through JSON both ways, as Lambda would have it."""
         handler = importlib.import_module(f"{function}.handler").handler
-        answer: dict[str, Any] = json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext())))
+        answer: dict[str, Any] = json.loads(json.dumps(handler(json.loads(json.dumps(event)), LambdaContext(function))))
         return answer
 
     def new_execution(self) -> str:

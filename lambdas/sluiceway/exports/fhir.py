@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin
 
@@ -27,6 +28,7 @@ from sluiceway.errors import (
 )
 from sluiceway.exports.access import ANY_HOST, NONE
 from sluiceway.exports.asking import ASK_AGAIN, MAX_REPLY_BYTES, Api, host_of
+from sluiceway.exports.blocks import Block, Position
 from sluiceway.exports.filling import Heard
 from sluiceway.exports.http import GONE
 from sluiceway.exports.http_list import put_access
@@ -98,24 +100,31 @@ def poll(services: Services, source: FhirBulkSource, row: JobRow) -> Step:
     return Step("POLL", seconds_to_wait(source, export, reply.headers), told)
 
 
-def entries(services: Services, source: FhirBulkSource, row: JobRow) -> Iterator[Entry]:
-    """Every file of the manifest and of the pages it links: output, deleted and error. Raises ExportError."""
+def blocks(services: Services, source: FhirBulkSource, row: JobRow, at: Position, n: int) -> Iterator[Block]:
+    """Every file of the manifest and of the pages it links, a page at a time: output, deleted and error. Raises
+    ExportError."""
     export = find(services, row)
     if export is None or export.last is None:
         return
     _check_expires(export)
-    api, numbers, n = _api(services, source, export), Counter[str](), 0
-    accesses: dict[bool, str | None] = {}
-    for url, body, around in _pages(services, row, export, api):
-        guarded = bool(around.get("requiresAccessToken"))
-        if guarded not in accesses:
-            accesses[guarded] = _write_access(services, source, row, export, guarded=guarded)
-        for name, (folder, kind) in LISTS.items():
-            for item in items(body, name) if isinstance(around.get(name), list) else ():
-                typed = str(item.get("type") or kind) if isinstance(item, Mapping) else kind
-                numbers[folder + typed] += 1
-                yield _entry(source, item, f"{folder}{typed}-{numbers[folder + typed]}", n, url, accesses[guarded])
-                n += 1
+    api, numbers = _api(services, source, export), Counter[str](at.get("numbers", {}))
+    for stand, url, body, around in _pages(services, row, export, api, at):
+        access = _write_access(services, source, row, export, guarded=bool(around.get("requiresAccessToken")))
+        # Copied: the numbers go on counting while the block is used up.
+        position: dict[str, Any] = {**stand, "numbers": dict(numbers)}
+        yield Block(partial(dict, position), _entries(source, body, around, url, access, numbers, n))
+        n += numbers.total() - sum(position["numbers"].values())
+
+
+def _entries(
+    source: FhirBulkSource, body: bytes, around: Mapping[str, Any], url: str, access: str, numbers: Counter[str], n: int
+) -> Iterator[Entry]:
+    for name, (folder, kind) in LISTS.items():
+        for item in items(body, name) if isinstance(around.get(name), list) else ():
+            typed = str(item.get("type") or kind) if isinstance(item, Mapping) else kind
+            numbers[folder + typed] += 1
+            yield _entry(source, item, f"{folder}{typed}-{numbers[folder + typed]}", n, url, access)
+            n += 1
 
 
 def close(services: Services, source: FhirBulkSource, row: JobRow, *, landed: bool) -> str | None:
@@ -188,13 +197,17 @@ def _around(api: Api, body: bytes, url: str) -> dict[str, Any]:
     return around
 
 
-def _pages(services: Services, row: JobRow, export: Export, api: Api) -> Iterator[tuple[str, bytes, dict[str, Any]]]:
+def _pages(
+    services: Services, row: JobRow, export: Export, api: Api, at: Position
+) -> Iterator[tuple[Position, str, bytes, dict[str, Any]]]:
+    """Each page from `at` on with what leads back to it."""
     assert export.last is not None
-    url, body, seen = export.last.url, read_list(services, row), set[str]()
+    url, seen = at.get("url") or export.last.url, list(at.get("seen", ()))
+    body = _ask_for_page(api, url) if at.get("url") else read_list(services, row)
     while True:
         around = _around(api, body, url)
-        yield url, body, around
-        seen.add(url)
+        yield {"url": url if seen else None, "seen": list(seen)}, url, body, around
+        seen.append(url)
         links = around.get("link") if isinstance(around.get("link"), list) else []
         following = next((link.get("url") for link in links or [] if link.get("relation") == "next"), None)
         if not isinstance(following, str):
@@ -202,8 +215,12 @@ def _pages(services: Services, row: JobRow, export: Export, api: Api) -> Iterato
         url = urljoin(url, following)
         if url in seen or len(seen) >= MAX_PAGES:
             raise ListChangedError(f"{redact_url(url)}: the manifest's links come to no end")
-        reply = api.ask("GET", url, headers={"Accept": "application/json"}, max_bytes=MAX_REPLY_BYTES)
-        body = api.check(reply, url).body
+        body = _ask_for_page(api, url)
+
+
+def _ask_for_page(api: Api, url: str) -> bytes:
+    reply = api.ask("GET", url, headers={"Accept": "application/json"}, max_bytes=MAX_REPLY_BYTES)
+    return api.check(reply, url).body
 
 
 def _entry(source: FhirBulkSource, item: Any, name: str, n: int, base: str, access: str | None) -> Entry:

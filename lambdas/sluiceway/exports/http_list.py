@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 import jmespath
 
 from sluiceway.errors import FieldError, ListChangedError, NotInReplyError, ReplyNotJsonError
+from sluiceway.exports.access import ACCESS
 from sluiceway.exports.asking import MAX_REPLY_BYTES, Api, host_of
+from sluiceway.exports.blocks import Block, Position
 from sluiceway.exports.credentials import with_parameter
 from sluiceway.exports.filling import Heard, Places
 from sluiceway.exports.http import api_of, places_of
@@ -42,19 +45,46 @@ class Page:
     heard: Heard
 
 
-def entries(services: Services, source: HttpSource, row: JobRow) -> Iterator[Entry]:
-    """The files of a complete export. Raises ExportError if the list is not where the job says."""
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Before which page a list stands: its `url` (None before the first), its number, how many files the pages before
+    it had, the total they stated, and digests of their URLs."""
+
+    url: str | None = None
+    number: int = 1
+    listed: int = 0
+    total: int | None = None
+    seen: Sequence[str] = ()
+
+
+def blocks(services: Services, source: HttpSource, row: JobRow, at: Position, n: int) -> Iterator[Block]:
+    """The files of a complete export, a page at a time. Raises ExportError if the list is not where the job says."""
     export = find(services, row)
     if export is None or export.state == "skipped":
         return
-    api, places = api_of(services, source), places_of(source, row, export)
+    api, places, paging = api_of(services, source), places_of(source, row, export), source.files.pagination
     access = _write_access(services, source, row, export, places)
-    n = 0
-    for page in _pages(services, source, row, export, api, places):
-        around = places.after(page.heard) if source.files.request is not None else places
-        for item in _items(source, page, api):
-            yield _entry(source, around.with_item(item, n + 1), item, n, page.heard.url, access)
-            n += 1
+    stand: Stand | None = Stand(**at)
+    while stand is not None:
+        read: list[tuple[Page, int]] = []
+        entries = _entries(services, source, row, export, api, places, stand, read, n, access)
+        yield Block(partial(asdict, stand), entries)
+        ((page, count),) = read
+        n += count
+        stand = _following(source, paging, page, places, stand, count) if paging is not None else None
+
+
+def _entries(
+    services: Services, source: HttpSource, row: JobRow, export: Export, api: Api, places: Places, stand: Stand,
+    read: list[tuple[Page, int]], n: int, access: str | None,
+) -> Iterator[Entry]:  # fmt: skip
+    """The files of one page, which is asked for only now; at its end it and their number stand in `read`."""
+    page, number = _page(services, source, row, export, api, places, stand.url), n
+    around = places.after(page.heard) if source.files.request is not None else places
+    for item in _items(source, page, api):
+        yield _entry(source, around.with_item(item, number + 1), item, number, page.heard.url, access)
+        number += 1
+    read.append((page, number - n))
 
 
 def _items(source: HttpSource, page: Page, api: Api) -> Iterator[Any]:
@@ -69,32 +99,38 @@ def _items(source: HttpSource, page: Page, api: Api) -> Iterator[Any]:
         raise NotInReplyError(f"{redact_url(page.heard.url)}: {error} in {api.shown(page.body)}") from None
 
 
-def _pages(
-    services: Services, source: HttpSource, row: JobRow, export: Export, api: Api, places: Places
-) -> Iterator[Page]:
-    files, paging = source.files, source.files.pagination
-    if files.request is None:
-        page = _stored_page(services, source, row, export, api)
-    else:
-        page = _ask_for_page(source, api, places, places.request(files.request).url)
-    seen, listed, total = {page.heard.url}, 0, None
-    for number in range(1, (paging.max_pages if paging else 1) + 1):
-        yield page
-        if paging is None:
-            return
-        count = sum(1 for _ in _items(source, page, api)) if paging.total or paging.offset or paging.page else 0
-        listed += count
-        total = _check_total(paging, page, total)
-        url = _next(paging, page, places, source, listed=listed, count=count, number=number)
+def _page(
+    services: Services, source: HttpSource, row: JobRow, export: Export, api: Api, places: Places, url: str | None
+) -> Page:
+    """The page at `url`, or the first."""
+    if source.files.request is None:
         if url is None:
-            if total is not None and total != listed:
-                raise ListChangedError(f"{redact_url(page.heard.url)}: {listed} files listed of {total}")
-            return
-        if url in seen:
-            raise ListChangedError(f"{redact_url(url)}: the list leads back to a page that was read")
-        seen.add(url)
-        page = _ask_for_page(source, api, places, url)
-    raise ListChangedError(f"{redact_url(page.heard.url)}: the list has more than {number} pages")
+            return _stored_page(services, source, row, export, api)
+        return _ask_for_page(source, api, places, url)
+    return _ask_for_page(source, api, places, url or places.request(source.files.request).url)
+
+
+def _following(
+    source: HttpSource, paging: Pagination, page: Page, places: Places, stand: Stand, count: int
+) -> Stand | None:
+    """Where the list stands after a page of `count` files; None after the last. Raises ListChangedError."""
+    here, listed = page.heard.url, stand.listed + count
+    total = _check_total(paging, page, stand.total)
+    url = _next(paging, page, places, source, listed=listed, count=count, number=stand.number)
+    if url is None:
+        if total is not None and total != listed:
+            raise ListChangedError(f"{redact_url(here)}: {listed} files listed of {total}")
+        return None
+    seen = (*stand.seen, _digest(here))
+    if _digest(url) in seen:
+        raise ListChangedError(f"{redact_url(url)}: the list leads back to a page that was read")
+    if stand.number >= paging.max_pages:
+        raise ListChangedError(f"{redact_url(here)}: the list has more than {stand.number} pages")
+    return Stand(url, stand.number + 1, listed, total, seen)
+
+
+def _digest(url: str) -> str:
+    return hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 def _stored_page(services: Services, source: HttpSource, row: JobRow, export: Export, api: Api) -> Page:
@@ -215,6 +251,6 @@ def _write_access(services: Services, source: HttpSource, row: JobRow, export: E
 
 def put_access(services: Services, row: JobRow, access: Mapping[str, Any]) -> str:
     data = json.dumps(access, sort_keys=True).encode()
-    key = key_of(row.job_id, f"access-{hashlib.sha256(data).hexdigest()[:16]}.json")
+    key = key_of(row.job_id, f"{ACCESS}{hashlib.sha256(data).hexdigest()[:16]}.json")
     put_json(services, key, data)
     return key

@@ -11,12 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sluiceway.errors import CannotResumeError, ListChangedError
+from sluiceway.exports.blocks import Block, Position, in_blocks
 from sluiceway.exports.formats import read_entries
+from sluiceway.job_files import new_work_folder
+from sluiceway.pieces import Pieces
+from sluiceway.redact import redact_url
 from sluiceway.sink.storage import download_stream
+from sluiceway.source.download import Begun
 from sluiceway.spec import Entry
 from sluiceway.spec.document import ManifestSource
 
 if TYPE_CHECKING:
+    from sluiceway.aws.rows import JobRow
     from sluiceway.wiring import Services
 
 BUFFER_BYTES = 256 * 1024
@@ -32,12 +39,21 @@ def is_remote(location: str) -> bool:
     return parts.scheme in REMOTE and bool(parts.netloc) and (parts.scheme != "s3" or len(parts.path) > 1)
 
 
-def entries(services: Services, source: ManifestSource) -> Iterator[Entry]:
-    """Streams the manifest of a job. Raises SinkError, SourceError or PolicyError if it cannot be read, and
-    InvalidJobError if it is none."""
-    with _open(services, source) as stream:
-        buffered = io.BufferedReader(stream, BUFFER_BYTES)
-        yield from read_entries(buffered, name_of(source.location), source.format)
+def blocks(services: Services, source: ManifestSource, row: JobRow, at: Position, n: int) -> Iterator[Block]:
+    """The entries of a job's manifest from number `n` on. Raises SinkError, SourceError or PolicyError if it cannot be
+    read, InvalidJobError if it is none, ListChangedError if it is no longer the one begun."""
+    parts = urlsplit(source.location)
+    if parts.scheme != "s3":
+        yield from _fetched(services, source, row, at, n)
+        return
+    # A key may hold ? and #, which are no query and no fragment there.
+    key = source.location.partition("://")[2].partition("/")[2]
+    with download_stream(services.s3, parts.netloc, key) as stream:
+        etag = stream.etag
+        if at.get("etag", etag) != etag:
+            raise ListChangedError(f"{source.location}: the manifest was written anew while it was read")
+        entries = read_entries(io.BufferedReader(stream, BUFFER_BYTES), name_of(source.location), source.format)
+        yield from in_blocks(entries, n, lambda: {"etag": etag})
 
 
 def file_entries(path: Path, format: str | None = None) -> Iterator[Entry]:
@@ -51,11 +67,27 @@ def name_of(location: str) -> str:
     return urlsplit(location).path.rstrip("/").rpartition("/")[2] or "manifest"
 
 
-def _open(services: Services, source: ManifestSource) -> io.RawIOBase:
-    parts = urlsplit(source.location)
-    if parts.scheme == "s3":
-        # A key may hold ? and #, which are no query and no fragment there.
-        key = source.location.partition("://")[2].partition("/")[2]
-        return download_stream(services.s3, parts.netloc, key)
+def _fetched(services: Services, source: ManifestSource, row: JobRow, at: Position, n: int) -> Iterator[Block]:
+    """A manifest on the web is fetched whole before it is read: asked again, it might be another."""
+    copy = Pieces(services, new_work_folder(row.job_id, row.run), "list", at.get("pieces", ()))
+    if not at.get("is_whole"):
+        yield from _fetch(services, source, at, copy)
+    entries = read_entries(copy.stream(), name_of(source.location), source.format)
+    yield from in_blocks(entries, n, lambda: {"pieces": copy.save(), "is_whole": True})
+
+
+def _fetch(services: Services, source: ManifestSource, at: Position, copy: Pieces) -> Iterator[Block]:
     headers = services.secrets.headers(source.headers_secret) if source.headers_secret else None
-    return services.source.open(source.location, headers=headers)
+    begun = Begun(copy.size, at["validator"], at["length"]) if at else None
+    with services.source.open(source.location, headers=headers, begun=begun) as body:
+
+        def stands() -> Position:
+            if not body.resumable:
+                shown = redact_url(source.location)
+                raise CannotResumeError(f"{shown}: the list takes longer than an invocation, and cannot be resumed")
+            return {"pieces": copy.save(), "validator": body.validator, "length": body.length}
+
+        while data := body.read(BUFFER_BYTES):
+            # What has come is kept only after the block, so that there is always a byte left to resume at.
+            yield Block(stands, ())
+            copy.write(data)

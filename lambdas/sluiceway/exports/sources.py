@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import fhir, http, http_list, manifest, urls
+from sluiceway.exports.blocks import Block, Position, in_blocks
 from sluiceway.exports.standing import READY, Step, find
 from sluiceway.job_files import get_json
-from sluiceway.spec import Entry, Job, load_job
+from sluiceway.spec import Job, load_job
 from sluiceway.spec.document import ManifestSource, UrlsSource
 from sluiceway.spec.fhir_source import FhirBulkSource
 from sluiceway.spec.http_source import HttpSource
@@ -54,17 +55,18 @@ def poll(services: Services, job: Job, row: JobRow) -> Step:
     return READY
 
 
-def entries(services: Services, job: Job, row: JobRow) -> Iterator[Entry]:
-    """The entries of the list, one at a time."""
+def blocks(services: Services, job: Job, row: JobRow, at: Position, n: int) -> Iterator[Block]:
+    """The entries of the list from `at` on, a block at a time; `n` of them came before. Raises ListChangedError where
+    the list is no longer the one begun."""
     match job.source:
         case UrlsSource():
-            return urls.entries(job.source)
+            return in_blocks(urls.entries(job.source), n, dict)
         case ManifestSource():
-            return manifest.entries(services, job.source)
+            return manifest.blocks(services, job.source, row, at, n)
         case HttpSource():
-            return http_list.entries(services, job.source, row)
+            return http_list.blocks(services, job.source, row, at, n)
         case FhirBulkSource():
-            return fhir.entries(services, job.source, row)
+            return fhir.blocks(services, job.source, row, at, n)
 
 
 def close(services: Services, row: JobRow, *, landed: bool) -> str | None:

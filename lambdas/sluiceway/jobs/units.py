@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 from sluiceway.jobs.files import FileTask
 
@@ -35,31 +35,37 @@ def is_batched(size: int | None, batch_bytes: int) -> bool:
 @dataclass(slots=True)
 class UnitPacker:
     """Packs consecutive lines of small files. Feed it the length in bytes of every line and the size of its file; it
-    answers with a unit whenever the next file would make it larger than `batch_files` or `batch_bytes`."""
+    answers with a unit whenever the next file would make it larger than `batch_files` or `batch_bytes`. The unit that
+    is not yet full begins at `offset` and has `length` bytes and `count` files of `bytes` in all."""
 
     manifest_key: str
     batch_files: int
     batch_bytes: int
-    _offset: int = field(default=0, init=False)
-    _length: int = field(default=0, init=False)
-    _count: int = field(default=0, init=False)
-    _bytes: int = field(default=0, init=False)
+    offset: int = 0
+    length: int = 0
+    count: int = 0
+    bytes: int = 0
+
+    @property
+    def begun(self) -> dict[str, int]:
+        """The unit that is not yet full, as another packer is begun with."""
+        return {"offset": self.offset, "length": self.length, "count": self.count, "bytes": self.bytes}
 
     def feed(self, line_bytes: int, size: int) -> Unit | None:
         full = None
-        if self._count >= self.batch_files or self._bytes + size > self.batch_bytes:
+        if self.count >= self.batch_files or self.bytes + size > self.batch_bytes:
             full = self.finish()
-        self._length += line_bytes
-        self._count += 1
-        self._bytes += size
+        self.length += line_bytes
+        self.count += 1
+        self.bytes += size
         return full
 
     def finish(self) -> Unit | None:
         """The unit begun and not yet full, if there is one."""
-        if not self._count:
+        if not self.count:
             return None
-        unit = Unit(self.manifest_key, self._offset, self._length, self._count)
-        self._offset, self._length, self._count, self._bytes = self._offset + self._length, 0, 0, 0
+        unit = Unit(self.manifest_key, self.offset, self.length, self.count)
+        self.offset, self.length, self.count, self.bytes = self.offset + self.length, 0, 0, 0
         return unit
 
 

@@ -124,11 +124,11 @@ def upload_buffer(
 
 
 class ObjectReader(io.RawIOBase):
-    """An object's bytes as they come; a context manager. `length` is how many there are."""
+    """An object's bytes as they come; a context manager. `length` is how many there are, `etag` the object's."""
 
-    def __init__(self, body: Any, length: int, bucket: str, key: str) -> None:
+    def __init__(self, body: Any, length: int, etag: str, bucket: str, key: str) -> None:
         super().__init__()
-        self._body, self.length, self._bucket, self._key = body, length, bucket, key
+        self._body, self.length, self.etag, self._bucket, self._key = body, length, etag, bucket, key
 
     def readable(self) -> bool:
         return True
@@ -154,7 +154,7 @@ def download_stream(
         extra["Range"] = f"bytes={first}-" if length is None else f"bytes={first}-{first + length - 1}"
     with sink_errors("get_object", bucket, key):
         reply = s3.get_object(Bucket=bucket, Key=key, **extra)
-    return ObjectReader(reply["Body"], int(reply["ContentLength"]), bucket, key)
+    return ObjectReader(reply["Body"], int(reply["ContentLength"]), str(reply["ETag"]), bucket, key)
 
 
 def download_file(s3: Any, bucket: str, key: str, path: Path) -> int:
@@ -189,6 +189,13 @@ def delete_objects(
             reply = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True})
         failed += [(str(each["Key"]), str(each["Code"])) for each in reply.get("Errors", [])]
     return failed
+
+
+def list_keys(s3: Any, bucket: str, prefix: str) -> Iterator[str]:
+    """The keys under `prefix`, in order. Raises SinkError."""
+    with sink_errors("list_objects_v2", bucket, prefix):
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            yield from (str(each["Key"]) for each in page.get("Contents", []))
 
 
 def open_uploads(s3: Any, bucket: str, prefix: str = "") -> Iterator[tuple[str, str, datetime]]:

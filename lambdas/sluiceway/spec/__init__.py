@@ -4,6 +4,6 @@ Knows what is valid and says everything that is not. Uses Pydantic, so it is nev
 """
 
 from sluiceway.spec.document import Job, load_job
-from sluiceway.spec.entries import Entry, FileEntry, read_tasks, refuse_duplicates
+from sluiceway.spec.entries import Entry, FileEntry, read_more, read_tasks, refuse_duplicates
 
-__all__ = ["Entry", "FileEntry", "Job", "load_job", "read_tasks", "refuse_duplicates"]
+__all__ = ["Entry", "FileEntry", "Job", "load_job", "read_more", "read_tasks", "refuse_duplicates"]

@@ -192,18 +192,32 @@ def read_tasks(
     """The tasks of a list, one at a time. Past the first mistake no more tasks come; the mistakes of the whole list
     (the first hundred) are gathered and raised as one InvalidJobError."""
     mistakes: list[FieldError] = []
-    for n, entry in enumerate(entries):
+    yield from read_more(entries, 0, mistakes, bucket=bucket, prefix=prefix, fields=fields)
+    if mistakes:
+        raise InvalidJobError(mistakes)
+
+
+def read_more(
+    entries: Iterable[Entry],
+    first: int,
+    mistakes: list[FieldError],
+    *,
+    bucket: str,
+    prefix: str = "",
+    fields: Mapping[str, str] | None = None,
+) -> Iterator[FileTask]:
+    """The tasks of a piece of a list whose first entry is number `first`. Gathers into `mistakes`, up to a hundred of
+    the whole list; while it holds any, no task comes, and once it is full no entry is read."""
+    for n, entry in enumerate(entries, start=first):
         try:
             task = to_task(entry, n=n, bucket=bucket, prefix=prefix, fields=fields or {})
         except InvalidJobError as error:
-            mistakes += error.mistakes
+            mistakes += error.mistakes[: MAX_MISTAKES - len(mistakes)]
             if len(mistakes) >= MAX_MISTAKES:
-                break
+                return
             continue
         if not mistakes:
             yield task
-    if mistakes:
-        raise InvalidJobError(mistakes[:MAX_MISTAKES])
 
 
 def refuse_duplicates(tasks: Iterable[FileTask], again: Callable[[], Iterable[FileTask]]) -> Iterator[FileTask]:

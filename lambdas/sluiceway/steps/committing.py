@@ -7,24 +7,21 @@ and the last Complete some are visible and some are not, and a reader who must n
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
 
 from sluiceway.aws.file_table import BATCH_KEYS, Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FileExistsInSinkError, SluicewayError
-from sluiceway.job_files import MANIFEST, READ_BYTES, key_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.sink.staged import Staged, complete_staged
-from sluiceway.sink.storage import abort_upload, download_stream
+from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import past_deadline
+from sluiceway.steps.manifest import manifest_blocks
 from sluiceway.steps.tools import options_of
 from sluiceway.wiring import Services
 
@@ -43,7 +40,7 @@ def commit_files(
         job = services.jobs.decide(job, _decision(services, job))
     ended: list[Ended] = []
     with ThreadPoolExecutor(THREADS, "commit") as pool:
-        for block, after in _blocks(services, job, offset):
+        for block, offsets in manifest_blocks(services, job, offset, BATCH_KEYS):
             if time_left.is_short():
                 return ended, offset
             staged = services.files.staged(job.job_id, job.run, block)
@@ -52,7 +49,7 @@ def commit_files(
             recorded = services.files.end(job.job_id, job.run, results)
             announce_files(services, job.job_id, recorded)
             ended += recorded
-            offset = after
+            offset = offsets[-1]
     return ended, None
 
 
@@ -80,15 +77,3 @@ def _end(services: Services, job: JobRow, task: FileTask, result: FileResult) ->
     except SluicewayError as error:
         return task, FileResult.of_error(error, bytes=result.bytes, seconds=result.seconds)
     return task, replace(result, state=FileState.STORED, staged=None, etag=etag)
-
-
-def _blocks(services: Services, job: JobRow, offset: int) -> Iterator[tuple[list[FileTask], int]]:
-    """The manifest's tasks from `offset` on, some at a time, each with the offset after them."""
-    if not job.files_total:
-        return
-    key = key_of(job.job_id, MANIFEST)
-    with download_stream(services.s3, services.config.jobs_bucket, key, start=offset) as stream:
-        lines = io.BufferedReader(stream, READ_BYTES)
-        while block := list(islice(lines, BATCH_KEYS)):
-            offset += sum(map(len, block))
-            yield [FileTask.from_line(line) for line in block], offset

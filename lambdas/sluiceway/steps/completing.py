@@ -1,83 +1,161 @@
 """CompleteJob: gives every file an end, writes the outputs, judges the job, and tells those who wait.
 
-Knows that it may be invoked twice, for an execution that owns nothing, and before there was a manifest. Holds
-one block of files at a time.
+Knows that it may be invoked twice, for an execution that owns nothing, and before there was a manifest; and that a
+large job takes it several invocations, each of which starts from a checkpoint. Holds one block of files at a time.
 """
 
 from __future__ import annotations
 
-import io
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
 from typing import Any
 
 from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
 from sluiceway.aws.rows import JobRow, iso
-from sluiceway.job_files import FAILED, MANIFEST, READ_BYTES, REPORT, SUMMARY, SUMS, key_of, put_json
+from sluiceway.job_files import FAILED, REPORT, SUMMARY, SUMS, key_of, new_work_folder, put_json
 from sluiceway.jobs.counts import Counts, verdict
 from sluiceway.jobs.files import SHARDS, FileResult, FileTask
-from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
+from sluiceway.jobs.report import summary
 from sluiceway.jobs.states import FileState, JobState
-from sluiceway.jobs.units import read_tasks
-from sluiceway.sink.storage import ObjectWriter, download_stream
+from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.announcing import SUCCESSES, announce_job, answer_token
 from sluiceway.steps.failures import Ending, Failure
 from sluiceway.steps.gates import past_deadline, past_failures
-from sluiceway.steps.leftovers import Leftovers
+from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
+from sluiceway.steps.manifest import manifest_blocks
+from sluiceway.steps.outputs import LANDED, Outputs
 from sluiceway.steps.refreshing import send_back
+from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
 from sluiceway.wiring import Services
 
 # So many that files without an end fill a transaction of each shard: a job that broke early has an end to write for
 # every one of them.
 BLOCK_FILES = SHARDS * TRANSACTION_FILES
-LANDED = frozenset({FileState.STORED, FileState.SKIPPED})
 DEADLINE = Failure("DeadlineExceededError", "the job's deadline passed before every file had its turn")
 LOST = Failure("JobStoppedError", "the job ended before this file had come to an end of its own")
 
 UNLISTED = Failure("JobStoppedError", "the job ended before its files were listed")
 
 
-def complete_job(services: Services, event: Mapping[str, Any]) -> dict[str, Any]:
-    """`event` is the workflow's payload or an Execution Status Change. An execution that owns no job, or no longer,
-    gets status FAILED and changes nothing; a job that has ended is only told about again where that was missed."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the first invocation found, and those after it keep to: whether the job was cancelled, its failure if it has
+    one, and what becomes of the files that have no end."""
+
+    cancelled: bool
+    failure: Failure | None
+    unfinished: FileResult
+
+    def to_dict(self) -> dict[str, Any]:
+        left = self.unfinished
+        facts = {"reason": left.reason, "error_type": left.error_type, "error_message": left.error_message}
+        failure = self.failure.to_dict() if self.failure else None
+        return {"cancelled": self.cancelled, "failure": failure, "unfinished": {"state": left.state.value, **facts}}
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Verdict:
+        unfinished = FileResult(**{**value["unfinished"], "state": FileState(value["unfinished"]["state"])})
+        return cls(value["cancelled"], Failure(**value["failure"]) if value["failure"] else None, unfinished)
+
+
+def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLeft) -> dict[str, Any]:
+    """`event` is the workflow's payload, an Execution Status Change, or an earlier answer of this function. An
+    execution that owns no job, or no longer, gets status FAILED and changes nothing; a job that has ended is only told
+    about again where that was missed. Raises NoProgressError."""
     ending = Ending.of_event(event)
     job_id = event.get("job_id") or services.jobs.job_of(ending.execution)
     job = services.jobs.find(job_id) if job_id else None
     if job is None or job.execution != ending.execution:
-        return {"job_id": job_id, "status": "FAILED", "files": Counts().files}
-    back = send_back(services, job) if ending.failure is None and not ending.cancelled else None
+        return {"action": "DONE", "job_id": job_id, "status": "FAILED", "files": Counts().files}
+    answer = {"action": "DONE", "job_id": job.job_id, "execution": job.execution}
+    ending_key = event.get("ending_key")
+    in_course = ending.failure is None and not ending.cancelled and ending_key is None
+    back = send_back(services, job) if in_course else None
     if back is not None:
-        return {"job_id": job.job_id, "execution": job.execution, "status": back.state.value, "files": {}}
+        return answer | {"status": back.state.value, "files": {}}
     if job.ended:
         counts = services.files.counts(job.job_id, job.run)
     else:
-        job, counts = _end(services, job, ending)
+        end = _End(services, job, ending, time_left, load_checkpoint(services, ending_key))
+        if not end.is_over():
+            paused = {"action": "CONTINUE", "ending_key": end.save(), "status": job.state.value}
+            return answer | paused | {"files": end.outputs.counts.files}
+        job, counts = end.judge(), end.outputs.counts
     if job.announced != job.state:
         answer_token(services, job, _summary(job, counts, str(job.ended_at)))
         announce_job(services, job, counts)
-    return {"job_id": job.job_id, "status": job.state.value, "files": counts.files}
+    remove_work(services, job)
+    return answer | {"status": job.state.value, "files": counts.files}
 
 
-def _end(services: Services, job: JobRow, ending: Ending) -> tuple[JobRow, Counts]:
+def goes_on_alone(event: Mapping[str, Any]) -> bool:
+    """Whether no state machine waits for the answer to this event, and none would act upon CONTINUE."""
+    return "detail" in event or bool(event.get("alone"))
+
+
+class _End:
+    """One invocation's part of giving every file an end and writing the outputs; `carried` is what `save` left."""
+
+    def __init__(
+        self, services: Services, job: JobRow, ending: Ending, time_left: TimeLeft, carried: Mapping[str, Any]
+    ) -> None:
+        self._services, self._job, self._time_left = services, job, time_left
+        self._folder = new_work_folder(job.job_id, job.run)
+        said = carried.get("verdict")
+        self._verdict = Verdict.from_dict(said) if said else _verdict(services, job, ending)
+        # None once every file is in the outputs.
+        self._offset: int | None = carried.get("offset", 0)
+        self._idle = carried.get("idle", 0)
+        self._begun = self._offset, list(carried.get("outputs", {}).get("written", []))
+        self.outputs = Outputs(services, job, self._folder, carried.get("outputs", {}))
+
+    def is_over(self) -> bool:
+        """Goes on from where the job stands. True: every file has an end and the outputs are there."""
+        return (self._offset is None or self._are_added(self._offset)) and self.outputs.write(self._time_left)
+
+    def _are_added(self, offset: int) -> bool:
+        leftovers = Leftovers(self._services, self._job)
+        for tasks, offsets in manifest_blocks(self._services, self._job, offset, BLOCK_FILES):
+            if self._time_left.is_short():
+                return False
+            self.outputs.add(_ends(self._services, self._job, tasks, self._verdict.unfinished, leftovers))
+            self._offset = offsets[-1]
+        self._offset = None
+        return True
+
+    def save(self) -> str:
+        """The key of what the next invocation goes on from. Raises NoProgressError."""
+        outputs = self.outputs.save()
+        moved = (self._offset, outputs["written"]) != self._begun
+        idle = count_idle(self._idle, moved=moved, what=f"job {self._job.job_id}: completing it")
+        checkpoint = {"verdict": self._verdict.to_dict(), "offset": self._offset, "outputs": outputs, "idle": idle}
+        return save_checkpoint(self._services, self._folder, checkpoint)
+
+    def judge(self) -> JobRow:
+        """Ends the job and writes its summary."""
+        services, job, counts = self._services, self._job, self.outputs.counts
+        cancelled, failure = self._verdict.cancelled, self._verdict.failure
+        failure = failure if failure != DEADLINE or counts.cancelled else None
+        total, percent = job.files_total or 0, job.tolerated_percent
+        state = verdict(counts, total, percent, cancelled=cancelled, error=failure is not None)
+        facts = {"error": failure.to_dict()} if failure else {}
+        cleanup = _close_export(services, job, landed=state is JobState.COMPLETED, kept=state in SUCCESSES)
+        shown = {**_summary(job, counts, iso(time.time())), "status": state.value, "error": facts.get("error")}
+        if cleanup is not None:
+            shown["cleanup"] = cleanup
+        put_json(services, key_of(job.job_id, SUMMARY), shown)
+        abort_lists(services, job)
+        return services.jobs.change_state(job, state, **facts)
+
+
+def _verdict(services: Services, job: JobRow, ending: Ending) -> Verdict:
     cancelled, failure = ending.cancelled or job.cancel_requested, ending.failure
     if job.files_total is None and not cancelled:
         failure = failure or UNLISTED
     unfinished, failure = _end_of_the_rest(services, job, cancelled, failure)
-    counts = _write_outputs(services, job, unfinished)
-    failure = failure if failure is not DEADLINE or counts.cancelled else None
-    state = verdict(counts, job.files_total or 0, job.tolerated_percent, cancelled=cancelled, error=failure is not None)
-    facts = {"error": failure.to_dict()} if failure else {}
-    cleanup = _close_export(services, job, landed=state is JobState.COMPLETED, kept=state in SUCCESSES)
-    ended_at = iso(time.time())
-    shown = {**_summary(job, counts, ended_at), "status": state.value, "error": facts.get("error")}
-    if cleanup is not None:
-        shown["cleanup"] = cleanup
-    put_json(services, key_of(job.job_id, SUMMARY), shown)
-    return services.jobs.change_state(job, state, **facts), counts
+    return Verdict(cancelled, failure, unfinished)
 
 
 def _close_export(services: Services, job: JobRow, *, landed: bool, kept: bool) -> str | None:
@@ -104,45 +182,23 @@ def _end_of_the_rest(
     return FileResult(FileState.FAILED, error_type=why.type, error_message=f"{LOST.message}: {why.message}"), failure
 
 
-def _write_outputs(services: Services, job: JobRow, unfinished: FileResult) -> Counts:
-    """Writes report.jsonl, failed.jsonl and SHA256SUMS side by side; answers with the counts of what they list."""
-    counts = Counts()
-    with ExitStack() as stack:
-
-        def output(name: str, content_type: str) -> ObjectWriter:
-            key = key_of(job.job_id, name)
-            return stack.enter_context(
-                ObjectWriter(services.s3, services.config.jobs_bucket, key, content_type=content_type)
-            )
-
-        report = output(REPORT, "application/x-ndjson")
-        failed = output(FAILED, "application/x-ndjson")
-        sums = output(SUMS, "text/plain; charset=utf-8")
-        for task, result in _all_ends(services, job, unfinished):
-            counts += Counts.of([result])
-            report.write(report_line(task, result))
-            if result.state not in LANDED:
-                failed.write(failed_line(task))
-            sums.write(sum_line(task, result) or b"")
-    return counts
-
-
-def _all_ends(services: Services, job: JobRow, unfinished: FileResult) -> Iterator[Ended]:
-    leftovers = Leftovers(services, job)
-    for tasks in _blocks(_manifest(services, job), BLOCK_FILES):
-        results = services.files.results(job.job_id, job.run, tasks)
-        missing = [task for task in tasks if task.file_id not in results]
-        if missing:
-            waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
-            ends = [(task, _end_of(waiting.get(task.file_id), unfinished)) for task in missing]
-            services.files.end(job.job_id, job.run, ends)
-            # A function that outlived its execution may have been faster: what the table says is the end.
-            results |= services.files.results(job.job_id, job.run, missing)
-        for task in tasks:
-            # One that failed in the end may have had a function before that was killed and left an upload.
-            if results[task.file_id].state not in LANDED:
-                leftovers.abort(task)
-        yield from ((task, results[task.file_id]) for task in tasks)
+def _ends(
+    services: Services, job: JobRow, tasks: Sequence[FileTask], unfinished: FileResult, leftovers: Leftovers
+) -> Iterator[Ended]:
+    """The end of each file; those that have none are given it first."""
+    results = services.files.results(job.job_id, job.run, tasks)
+    missing = [task for task in tasks if task.file_id not in results]
+    if missing:
+        waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
+        ends = [(task, _end_of(waiting.get(task.file_id), unfinished)) for task in missing]
+        services.files.end(job.job_id, job.run, ends)
+        # A function that outlived its execution may have been faster: what the table says is the end.
+        results |= services.files.results(job.job_id, job.run, missing)
+    for task in tasks:
+        # One that failed in the end may have had a function before that was killed and left an upload.
+        if results[task.file_id].state not in LANDED:
+            leftovers.abort(task)
+    return ((task, results[task.file_id]) for task in tasks)
 
 
 def _end_of(waiting: FileResult | None, unfinished: FileResult) -> FileResult:
@@ -150,21 +206,6 @@ def _end_of(waiting: FileResult | None, unfinished: FileResult) -> FileResult:
     if waiting is None or unfinished.state is not FileState.FAILED:
         return unfinished
     return replace(waiting, state=FileState.FAILED, checkpoint=None)
-
-
-def _manifest(services: Services, job: JobRow) -> Iterator[FileTask]:
-    """The tasks of this run; none if it broke before its manifest was whole, for what lies there is an older one."""
-    if job.files_total is None:
-        return
-    key = key_of(job.job_id, MANIFEST)
-    with download_stream(services.s3, services.config.jobs_bucket, key) as stream:
-        yield from read_tasks(io.BufferedReader(stream, READ_BYTES))
-
-
-def _blocks(tasks: Iterable[FileTask], size: int) -> Iterator[list[FileTask]]:
-    rest = iter(tasks)
-    while block := list(islice(rest, size)):
-        yield block
 
 
 def _summary(job: JobRow, counts: Counts, ended_at: str) -> dict[str, Any]:

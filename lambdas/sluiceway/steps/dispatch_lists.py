@@ -1,49 +1,54 @@
-"""Writes manifest.jsonl and units.json side by side, the work that takes longest first.
+"""manifest.jsonl and units.json in the making, the work that takes longest first.
 
 Knows that a unit is a byte range of the manifest, so files that share one must stand together: large files and those
-of unknown size are written as they come, small ones are kept in a temporary file and follow at the end.
+of unknown size come first, small ones follow. Holds none of the lists, only what is not yet saved of each.
 """
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from types import TracebackType
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sluiceway.config import Config
+from sluiceway.aws.rows import JobRow
+from sluiceway.job_files import MANIFEST, UNITS, key_of
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.units import Unit, UnitPacker, is_batched
+from sluiceway.pieces import Pieces, SortedRecords
 from sluiceway.sink.storage import ObjectWriter
+from sluiceway.wiring import Services
 
-# What is kept of small files' lines before the disk is used.
-SPOOL_BYTES = 8 * 1024**2
-COPY_BYTES = 1024**2
+NUMBER_BYTES = 8
+# Of a large file: the complement of its size (so the largest sort first; unknown ones before all), where its line
+# begins, the line's length. Of a batch: where it begins among the small files, its length, its files.
+RECORD_BYTES = 3 * NUMBER_BYTES
+LARGEST = 2**64 - 1
 
 
 @dataclass(slots=True)
 class Totals:
+    """`bytes` sums the stated sizes. `units` is known only at the end."""
+
     files: int = 0
     bytes: int = 0
     units: int = 0
 
 
 class Lists:
-    """A context manager: `add` every task, and on a clean exit both objects are there; on an error neither is.
-    `totals` counts what was added; its bytes are those of the sizes stated."""
+    """`add` every task, then `write` both objects. `save` says in JSON what another instance goes on from, which names
+    pieces in `folder` and in those of the invocations before. Raises SinkError."""
 
-    def __init__(self, s3: Any, config: Config, manifest_key: str, units_key: str) -> None:
-        self._config, self._manifest_key = config, manifest_key
-        self._manifest = ObjectWriter(s3, config.jobs_bucket, manifest_key, content_type="application/x-ndjson")
-        self._units = ObjectWriter(s3, config.jobs_bucket, units_key, content_type="application/json")
-        self._small = tempfile.SpooledTemporaryFile(SPOOL_BYTES)  # noqa: SIM115 -- entered with the others below
-        self._packer = UnitPacker(manifest_key, config.batch_files, config.batch_bytes)
-        self._batches: list[Unit] = []
-        # Of each large file: its size (unknown ones first), where its line begins, the line's length.
-        self._singles: list[tuple[float, int, int]] = []
-        self._open = ExitStack()
-        self.totals = Totals()
+    def __init__(self, services: Services, row: JobRow, folder: str, saved: Mapping[str, Any]) -> None:
+        self._services, self._job_id = services, row.job_id
+        config = services.config
+        self._large = Pieces(services, folder, "large", saved.get("large", ()))
+        self._small = Pieces(services, folder, "small", saved.get("small", ()))
+        self._singles = SortedRecords(services, folder, "singles", RECORD_BYTES, saved.get("singles", ()))
+        self._batches = Pieces(services, folder, "batches", saved.get("batches", ()))
+        manifest_key = key_of(row.job_id, MANIFEST)
+        self._packer = UnitPacker(manifest_key, config.batch_files, config.batch_bytes, **saved.get("packer", {}))
+        self.totals = Totals(**saved.get("totals", {}))
 
     def add(self, task: FileTask, *, is_wanted: bool = True) -> None:
         """`is_wanted` False lists a file that needs no work."""
@@ -51,42 +56,70 @@ class Lists:
         self.totals.files += 1
         self.totals.bytes += task.size or 0
         if not is_wanted:
-            self._manifest.write(line)
-        elif task.size is not None and is_batched(task.size, self._config.batch_bytes):
+            self._large.write(line)
+        elif task.size is not None and is_batched(task.size, self._services.config.batch_bytes):
             self._keep(self._packer.feed(len(line), task.size))
             self._small.write(line)
         else:
-            self._singles.append((task.size or float("inf"), self._manifest.size, len(line)))
-            self._manifest.write(line)
+            rank = 0 if task.size is None else LARGEST - task.size
+            self._singles.add(_record(rank, self._large.size, len(line)))
+            self._large.write(line)
 
-    def __enter__(self) -> Lists:
-        for each in (self._small, self._manifest, self._units):
-            self._open.enter_context(each)
-        return self
+    def save(self) -> dict[str, Any]:
+        return {
+            "large": self._large.save(),
+            "small": self._small.save(),
+            "singles": self._singles.save(),
+            "batches": self._batches.save(),
+            "packer": self._packer.begun,
+            "totals": asdict(self.totals),
+        }
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        with self._open:
-            if error is not None:
-                # Into the stack it must go, so that both writers abort.
-                raise error
-            self._finish()
+    def find(self, *numbers: int) -> list[FileTask]:
+        """The tasks of these numbers, in this order."""
+        found: dict[int, FileTask] = {}
+        for pieces in (self._large, self._small):
+            for line in pieces.stream():
+                task = FileTask.from_line(line)
+                if task.n in numbers:
+                    found[task.n] = task
+        return [found[n] for n in numbers]
+
+    def write(self) -> Totals:
+        """Both objects appear, or after an error neither is changed."""
+        self._keep(self._packer.finish())
+        with ExitStack() as stack:
+            manifest = stack.enter_context(self._writer(MANIFEST, "application/x-ndjson"))
+            units = stack.enter_context(self._writer(UNITS, "application/json"))
+            for pieces in (self._large, self._small):
+                for block in pieces.read():
+                    manifest.write(block)
+            for record in self._singles.merged():
+                _, offset, length = _numbers(record)
+                self._write(units, offset, length, 1)
+            for record in self._batches.records(RECORD_BYTES):
+                offset, length, count = _numbers(record)
+                self._write(units, self._large.size + offset, length, count)
+            units.write(b"]" if self.totals.units else b"[]")
+        return self.totals
 
     def _keep(self, unit: Unit | None) -> None:
         if unit is not None:
-            self._batches.append(unit)
+            self._batches.write(_record(unit.offset, unit.length, unit.count))
 
-    def _finish(self) -> None:
-        self._keep(self._packer.finish())
-        begin = self._manifest.size
-        self._small.seek(0)
-        while piece := self._small.read(COPY_BYTES):
-            self._manifest.write(piece)
-        for _, offset, length in sorted(self._singles, key=lambda single: -single[0]):
-            self._write(Unit(self._manifest_key, offset, length, 1))
-        for unit in self._batches:
-            self._write(replace(unit, offset=unit.offset + begin))
-        self._units.write(b"]" if self.totals.units else b"[]")
-
-    def _write(self, unit: Unit) -> None:
-        self._units.write((b",\n" if self.totals.units else b"[") + unit.to_json())
+    def _write(self, units: ObjectWriter, offset: int, length: int, count: int) -> None:
+        unit = Unit(key_of(self._job_id, MANIFEST), offset, length, count)
+        units.write((b",\n" if self.totals.units else b"[") + unit.to_json())
         self.totals.units += 1
+
+    def _writer(self, name: str, content_type: str) -> ObjectWriter:
+        key = key_of(self._job_id, name)
+        return ObjectWriter(self._services.s3, self._services.config.jobs_bucket, key, content_type=content_type)
+
+
+def _record(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(NUMBER_BYTES, "big") for number in numbers)
+
+
+def _numbers(record: bytes) -> list[int]:
+    return [int.from_bytes(record[at : at + NUMBER_BYTES], "big") for at in range(0, len(record), NUMBER_BYTES)]

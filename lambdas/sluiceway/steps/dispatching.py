@@ -1,66 +1,201 @@
 """DispatchFiles: turns the list of files into manifest.jsonl (a task a line) and units.json (a unit of work an item).
 
-Knows that the whole list is judged before the first byte of a file moves. Holds one entry at a time;
-dispatch_lists.py writes the two lists.
+Knows that the whole list is judged before the first byte of a file moves, and that this may take several invocations:
+the list is read, then an older one if there is one, then both are judged, then the two objects are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-from itertools import repeat
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from itertools import islice
 from typing import Any
 
+from sluiceway.aws.file_table import BATCH_KEYS
 from sluiceway.aws.rows import JobRow
+from sluiceway.errors import DuplicateTargetError, FieldError, InvalidJobError
 from sluiceway.exports import sources
 from sluiceway.exports.adopting import adopt
-from sluiceway.job_files import MANIFEST, UNITS, get_json, key_of
+from sluiceway.exports.blocks import Position
+from sluiceway.job_files import UNITS, get_json, key_of, new_work_folder
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
-from sluiceway.spec import Job, load_job, read_tasks, refuse_duplicates
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.redact import redact_url
+from sluiceway.spec import Job, load_job, read_more
+from sluiceway.spec.mistakes import MAX_MISTAKES
 from sluiceway.steps.announcing import announce_job
 from sluiceway.steps.dispatch_lists import Lists, Totals
-from sluiceway.steps.relisting import with_fresh_links
+from sluiceway.steps.manifest import BLOCK_FILES, manifest_blocks
+from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
+from sluiceway.steps.relisting import add_missing
+from sluiceway.steps.targets import Targets
 from sluiceway.wiring import Services
 
+READ, READ_OLD, JUDGE, WRITE = "read", "read-old", "judge", "write"
 
-def dispatch_files(services: Services, job_id: str, execution: str) -> dict[str, Any]:
-    """Raises NotOwnerError, InvalidJobError for wrong entries, DuplicateTargetError, and what reading the list
-    raises. Then neither object exists."""
+
+@dataclass(slots=True)
+class Draft:
+    """How far the list is: the phase, `n` entries read, where the source stands, the offset in the old list."""
+
+    phase: str = READ
+    n: int = 0
+    at: Position = field(default_factory=dict[str, Any])
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """One invocation's part of the work. Each phase answers whether it came to its end before time ran out."""
+
+    services: Services
+    row: JobRow
+    job: Job
+    time_left: TimeLeft
+    draft: Draft
+    lists: Lists
+    targets: Targets
+    mistakes: list[FieldError]
+    has_moved: bool = False
+
+    def is_over(self) -> bool:
+        """Goes on from the draft. True: both objects are there."""
+        begun = self.draft.phase
+        if self.draft.phase == READ:
+            if not self._read():
+                return False
+            self._begin(READ_OLD if self.row.links_round else JUDGE)
+        if self.draft.phase == READ_OLD:
+            if not self._read_old():
+                return False
+            self._begin(JUDGE)
+        if self.draft.phase == JUDGE:
+            if self.time_left.is_short():
+                return False
+            self._judge()
+            self._begin(WRITE)
+            # Offsets in the old list are good as long as it is there: whoever carries them does not replace it.
+            if self.row.links_round and begun != READ:
+                return False
+        if self.time_left.is_short():
+            return False
+        self.lists.write()
+        return True
+
+    def _begin(self, phase: str) -> None:
+        self.draft.phase, self.draft.at, self.has_moved = phase, {}, True
+
+    def _read(self) -> bool:
+        for block in sources.blocks(self.services, self.job, self.row, self.draft.at, self.draft.n):
+            if self.time_left.is_short():
+                self.draft.at = block.at()
+                return False
+            counted = _Counted(block.entries)
+            self._add(
+                read_more(
+                    counted,
+                    self.draft.n,
+                    self.mistakes,
+                    bucket=self.row.destination["bucket"],
+                    prefix=self.row.prefix,
+                    fields=self.row.fields,
+                )
+            )
+            self.draft.n += counted.n
+            self.has_moved = True
+            if len(self.mistakes) >= MAX_MISTAKES:
+                break
+        if self.mistakes:
+            raise InvalidJobError(self.mistakes)
+        return True
+
+    def _read_old(self) -> bool:
+        for tasks, offsets in manifest_blocks(self.services, self.row, self.draft.offset, BLOCK_FILES):
+            if self.time_left.is_short():
+                return False
+            for task, offset in zip(tasks, offsets, strict=False):
+                self.targets.add_old(task, offset)
+            self.draft.offset, self.has_moved = offsets[-1], True
+        return True
+
+    def _add(self, tasks: Iterable[FileTask]) -> None:
+        rest = iter(tasks)
+        while some := list(islice(rest, BATCH_KEYS)):
+            # Asked for fresh links, only the files without an end need work.
+            ended = self.services.files.results(self.row.job_id, self.row.run, some) if self.row.links_round else {}
+            for task in (adopt(self.services, self.row, self.job, each) for each in some):
+                split = task if task.split or not self.job.split else replace(task, split=self.job.split)
+                self.targets.add(split)
+                self.lists.add(split, is_wanted=task.file_id not in ended)
+
+    def _judge(self) -> None:
+        twice, missing = self.targets.judge()
+        if twice is not None:
+            first, second = self.lists.find(*twice)
+            raise DuplicateTargetError(
+                f"two files would land at s3://{first.bucket}/{first.key}: "
+                f"{redact_url(first.url)} and {redact_url(second.url)}"
+            )
+        add_missing(self.services, self.row, missing, self.lists)
+
+
+class _Counted:
+    """Entries, and how many of them were taken so far."""
+
+    def __init__(self, entries: Iterable[Any]) -> None:
+        self._entries, self.n = entries, 0
+
+    def __iter__(self) -> Any:
+        for entry in self._entries:
+            self.n += 1
+            yield entry
+
+
+def dispatch_files(
+    services: Services, job_id: str, execution: str, time_left: TimeLeft, draft_key: str | None = None
+) -> dict[str, Any]:
+    """From the beginning, or from the draft that an earlier invocation left. Raises NotOwnerError, InvalidJobError for
+    wrong entries, DuplicateTargetError, NoProgressError, and what reading the list raises. Then neither object has
+    changed."""
     row = services.jobs.owned(job_id, execution)
     job = load_job(get_json(services, row.document_key), job_id)
+    carried = load_checkpoint(services, draft_key)
+    folder = new_work_folder(job_id, row.run)
+    dispatch = Dispatch(
+        services,
+        row,
+        job,
+        time_left,
+        Draft(**carried.get("draft", {})),
+        Lists(services, row, folder, carried.get("lists", {})),
+        Targets(services, folder, carried.get("targets", ())),
+        [FieldError(**mistake) for mistake in carried.get("mistakes", [])],
+    )
+    answer = {"job_id": job_id, "execution": execution}
+    if dispatch.is_over():
+        return answer | _dispatched(services, row, job, dispatch.lists.totals)
+    idle = count_idle(carried.get("idle", 0), moved=dispatch.has_moved, what=f"job {job_id}: listing its files")
+    checkpoint = {
+        "draft": asdict(dispatch.draft),
+        "lists": dispatch.lists.save(),
+        "targets": dispatch.targets.save(),
+        "mistakes": [asdict(mistake) for mistake in dispatch.mistakes],
+        "idle": idle,
+    }
+    key = save_checkpoint(services, folder, checkpoint)
+    return answer | {"action": "CONTINUE", "draft_key": key, "files": dispatch.lists.totals.files, "units": 0}
 
-    def tasks() -> Iterator[FileTask]:
-        entries = sources.entries(services, job, row)
-        for task in read_tasks(entries, bucket=row.destination["bucket"], prefix=row.prefix, fields=row.fields):
-            task = adopt(services, row, job, task)
-            yield task if task.split or not job.split else replace(task, split=job.split)
 
-    totals = _write_lists(services, row, refuse_duplicates(tasks(), again=tasks))
+def _dispatched(services: Services, row: JobRow, job: Job, totals: Totals) -> dict[str, Any]:
     row = services.jobs.change_state(row, JobState.TRANSFERRING, files_total=totals.files, bytes_total=totals.bytes)
     announce_job(services, row)
+    most = services.config.max_concurrency
     return {
-        "job_id": job_id,
-        "execution": execution,
         "action": "TRANSFER" if totals.files else "EMPTY",
-        "units_key": key_of(job_id, UNITS),
-        "max_concurrency": _concurrency(services, row, job),
+        "units_key": key_of(row.job_id, UNITS),
+        "max_concurrency": min(most, job.limits.max_concurrency or most),
         "commit": row.commit,
         "files": totals.files,
         "units": totals.units,
     }
-
-
-def _concurrency(services: Services, row: JobRow, job: Job) -> int:
-    most = services.config.max_concurrency
-    return min(most, job.limits.max_concurrency or most)
-
-
-def _write_lists(services: Services, row: JobRow, tasks: Iterator[FileTask]) -> Totals:
-    job_id = row.job_id
-    with Lists(services.s3, services.config, key_of(job_id, MANIFEST), key_of(job_id, UNITS)) as lists:
-        for task, is_wanted in (
-            with_fresh_links(services, row, tasks) if row.links_round else zip(tasks, repeat(True), strict=False)
-        ):
-            lists.add(task, is_wanted=is_wanted)
-    return lists.totals

@@ -1,7 +1,7 @@
 """Unfinished uploads of files that will not be finished: found and aborted.
 
 Knows two ways to find them: the checkpoints that an execution carries, and S3's own list of open uploads for those
-whose function vanished. Aborting twice does no harm.
+whose function vanished. Aborting twice does no harm. And what a job kept for itself while it ran.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import SinkError
+from sluiceway.job_files import FAILED, MANIFEST, REPORT, SUMS, UNITS, key_of, work_prefix
 from sluiceway.jobs.files import FileTask
-from sluiceway.sink.storage import abort_upload, open_uploads
+from sluiceway.sink.storage import abort_upload, delete_objects, list_keys, open_uploads
 from sluiceway.wiring import Services
 
 _logger = logging.getLogger(__name__)
@@ -27,6 +28,32 @@ def abort_carried(services: Services, tasks: Iterable[FileTask], carry: Mapping[
         upload_id = carry["files"].get(task.file_id, {}).get("upload_id")
         if upload_id:
             abort_upload(services.s3, task.bucket, task.key, upload_id)
+
+
+def abort_lists(services: Services, job: JobRow) -> None:
+    """Aborts the uploads of the job's own lists and outputs, which a function that was killed has left open. The job
+    must have no other writer. Never raises, as Leftovers."""
+    own = {key_of(job.job_id, name) for name in (MANIFEST, UNITS, REPORT, FAILED, SUMS)}
+    bucket = services.config.jobs_bucket
+    try:
+        for key, upload_id, _ in open_uploads(services.s3, bucket, key_of(job.job_id, "")):
+            if key in own:
+                abort_upload(services.s3, bucket, key, upload_id)
+    except SinkError as error:
+        _logger.warning("unfinished uploads of bucket %s stay for its lifecycle rule: %s", bucket, error)
+
+
+def remove_work(services: Services, job: JobRow) -> None:
+    """Removes what the run kept from one invocation to the next. Never raises: the job has ended, and its documents
+    expire by the bucket's lifecycle rule."""
+    bucket, prefix = services.config.jobs_bucket, work_prefix(job.job_id, job.run)
+    try:
+        kept = delete_objects(services.s3, bucket, list_keys(services.s3, bucket, prefix))
+    except SinkError as error:
+        _logger.warning("what lies under %s stays for the bucket's lifecycle rule: %s", prefix, error)
+        return
+    for key, code in kept:
+        _logger.warning("%s stays for the bucket's lifecycle rule: %s", key, code)
 
 
 @dataclass(slots=True)
