@@ -50,7 +50,12 @@ def landed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="package")
 def settings(served: SourceServer, closed: str) -> dict[str, str]:
-    return {"part_mib": "5", "destination_buckets": OTHER_BUCKET, "allowed_sources": f"{served.host},{closed}"}
+    return {
+        "part_mib": "5",
+        "split_bytes": "10000000",
+        "destination_buckets": OTHER_BUCKET,
+        "allowed_sources": f"{served.host},{closed}",
+    }
 
 
 @pytest.fixture(scope="package")

@@ -59,9 +59,10 @@ def start(services: Services, source: HttpSource, row: JobRow) -> Step:
         export = save(services, row, _started(source, row, export))
     if export.state != "running" or source.poll is None:
         return READY
-    return _asleep(services, source, export) or Step(
-        "POLL", seconds_to_wait(source.poll, replace(export, polls=0), export.replies[-1].headers)
-    )
+    # A call that has come already wakes the job from the sleep it is about to begin.
+    if source.wait == "callback" and (sleep := callbacks.sleep(source, export, now=time.time())) is not None:
+        return sleep
+    return Step("POLL", seconds_to_wait(source.poll, replace(export, polls=0), export.replies[-1].headers))
 
 
 def poll(services: Services, source: HttpSource, row: JobRow) -> Step:
@@ -88,10 +89,12 @@ def poll(services: Services, source: HttpSource, row: JobRow) -> Step:
     save(services, row, export)
     if export.state != "running":
         return READY._replace(progress=progress)
-    step = _asleep(services, source, export) or Step(
-        "POLL", seconds_to_wait(config, export, reply.headers if reply is not None else {})
-    )
-    return step._replace(progress=progress)
+    # A call that came too early, or did not come in time, leaves the job to polling.
+    if source.wait == "callback" and not callbacks.is_heard(services, export):
+        sleep = callbacks.sleep(source, export, now=time.time())
+        if sleep is not None:
+            return sleep._replace(progress=progress)
+    return Step("POLL", seconds_to_wait(config, export, reply.headers if reply is not None else {}), progress)
 
 
 def close(services: Services, source: HttpSource, row: JobRow, *, landed: bool) -> str | None:
@@ -113,13 +116,6 @@ def close(services: Services, source: HttpSource, row: JobRow, *, landed: bool) 
         return f"{'finish' if landed else 'abort'}: {error}"
     save(services, row, replace(export, closed=True))
     return None
-
-
-def _asleep(services: Services, source: HttpSource, export: Export) -> Step | None:
-    """For a job that still counts on a call: one that came too early, or not in time, leaves it to polling."""
-    if source.wait != "callback" or callbacks.is_heard(services, export):
-        return None
-    return callbacks.sleep(source, export, now=time.time())
 
 
 def api_of(services: Services, source: HttpSource) -> Api:

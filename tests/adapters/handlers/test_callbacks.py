@@ -16,9 +16,10 @@ import pytest
 from sluiceway.errors import ExportTimeoutError
 from tests.support.deployment import Deployment, deploy
 from tests.support.secrets import put_secret
-from tests.support.source import Reply, SourceServer
+from tests.support.source import Answer, Reply, Request, SourceServer
 
 JOB, KEY = "called-1", "a-shared-key"
+STARTED = Reply(b'{"id": "1"}')
 
 
 @dataclass
@@ -51,9 +52,9 @@ class Vendor:
     source: SourceServer
     owner: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *, polls: int = 1, **more: Any) -> dict[str, Any]:
+    def start(self, *, polls: int = 1, on_start: Answer = STARTED, **more: Any) -> dict[str, Any]:
         said = {"status": "DONE", "files": [{"url": "/a"}]}
-        self.source.replies |= {"/exports": Reply(b'{"id": "1"}'), "/exports/1": Reply(json.dumps(said).encode()),
+        self.source.replies |= {"/exports": on_start, "/exports/1": Reply(json.dumps(said).encode()),
                                 "/a": Reply(b"abc")}  # fmt: skip
         callback = {"secret": put_secret(self.deployment, "calls", KEY), "timestamp_header": "X-Time", "prefix": "v1=",
                     "timeout_minutes": 5, **more}  # fmt: skip
@@ -107,6 +108,19 @@ def test_a_call_wakes_the_workflow_that_waits(vendor: Vendor, tokens: Tokens) ->
     assert tokens.answered == []
     assert vendor.call() == 202
     assert tokens.answered == ["token-1"]
+
+
+def test_a_call_that_comes_before_the_start_is_answered_wakes_the_workflow_at_once(
+    vendor: Vendor, tokens: Tokens
+) -> None:
+    codes: list[int] = []
+
+    def started(_: Request) -> Reply:
+        codes.append(vendor.call())
+        return Reply(b'{"id": "1"}')
+
+    assert vendor.start(on_start=started)["action"] == "CALLBACK"
+    assert (codes, vendor.wait(), tokens.answered) == ([202], True, ["token-1"])
 
 
 def test_a_call_that_comes_before_the_workflow_waits_is_not_lost(vendor: Vendor, tokens: Tokens) -> None:
