@@ -1,0 +1,111 @@
+"""What the client puts on the wire for a part: which of it the signature covers, and one checksum, in a header."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from awscrt import checksums
+
+from local.http import Request, Response, Server
+from local.s3_api import S3
+from sluiceway.sink.client import s3_client, signs_payload
+from sluiceway.sink.upload import Target, Upload
+
+BUCKET = "landing"
+PART = bytes(range(256)) * 20_480
+
+
+@dataclass
+class Recorder:
+    """The embedded engine's store, and the headers of every PUT that came to it."""
+
+    s3: S3
+    puts: list[dict[str, str]] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Response:
+        if request.method == "PUT":
+            self.puts.append(request.headers)
+        return self.s3(request)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Iterator[Recorder]:
+    s3 = S3(tmp_path / "landed")
+    s3.store.create_bucket(BUCKET)
+    yield Recorder(s3)
+    s3.close()
+
+
+@pytest.fixture
+def s3(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = Server(recorder)
+    for name, value in {
+        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = s3_client()
+    yield client
+    client.close()
+    server.close()
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "signs"),
+    [
+        ("", False),
+        ("https://s3.example.org", False),
+        ("https://minio:9000", False),
+        ("http://127.0.0.1:9000", False),
+        ("http://[::1]:9000", False),
+        ("http://localhost:9000", False),
+        ("http://LOCALHOST", False),
+        ("http://minio:9000", True),
+        ("http://10.0.0.7:9000", True),
+        ("http://localhost.example.org", True),
+    ],
+)
+def test_the_body_is_signed_where_nothing_else_keeps_it_from_change(endpoint: str, signs: bool) -> None:
+    assert signs_payload(endpoint) is signs
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "signs"), [(None, False), ("https://s3.test", False), ("http://minio:9000", True)]
+)
+def test_the_client_is_made_for_the_endpoint_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, endpoint: str | None, signs: bool
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    if endpoint is not None:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    client = s3_client()
+    assert client.meta.config.s3["payload_signing_enabled"] is signs
+    client.close()
+
+
+def test_a_part_goes_out_unsigned_and_whole_with_one_checksum_in_a_header(s3: Any, recorder: Recorder) -> None:
+    checksum = base64.b64encode(checksums.crc64nvme(PART).to_bytes(8, "big")).decode()
+    with Upload(s3, Target(BUCKET, "a")) as upload:
+        upload.put_part(1, memoryview(PART), checksum)
+        upload.complete(len(PART), checksum)
+
+    (sent,) = recorder.puts
+    assert sent["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+    # An x-amz-checksum-* and x-amz-sdk-checksum-algorithm beside it would each be one.
+    assert {name for name in sent if "checksum" in name} == {"x-amz-checksum-crc64nvme"}
+    assert sent["x-amz-checksum-crc64nvme"] == checksum
+    assert "content-md5" not in sent
+    # botocore's own checksum would come after the body, and the body in signed chunks.
+    assert not {"x-amz-trailer", "trailer", "content-encoding", "transfer-encoding"} & sent.keys()
+    assert "x-amz-decoded-content-length" not in sent
+    assert sent["content-length"] == str(len(PART))
+    assert s3.get_object(Bucket=BUCKET, Key="a")["Body"].read() == PART
