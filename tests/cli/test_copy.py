@@ -6,11 +6,17 @@ import hashlib
 import signal
 import subprocess
 import threading
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from awscrt import checksums
 
 from tests.conftest import AwsServer
+from tests.faults.harness import s3_of
+from tests.faults.store import Store
 from tests.support.commands import Ended, command_line, environment, sluiceway
 from tests.support.source import Body, Reply, Request, SourceServer
 
@@ -63,6 +69,32 @@ def test_the_object_is_the_source_byte_for_byte(
     }
     assert aws.s3.get_object(Bucket=BUCKET, Key="in/a.bin")["Body"].read() == body.read()
     assert aws.unfinished_uploads(BUCKET) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "field", "value"),
+    [
+        ("crc32", "ChecksumCRC32", zlib.crc32(LARGE.read()).to_bytes(4, "big")),
+        ("crc64nvme", "ChecksumCRC64NVME", checksums.crc64nvme(LARGE.read()).to_bytes(8, "big")),
+    ],
+)
+def test_s3_keeps_the_checksum_that_was_chosen_of_the_whole_object(
+    source: SourceServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, field: str, value: bytes
+) -> None:
+    """In the engine's own store, which compares every part and the whole with what is declared."""
+    source.replies["/a.bin"] = Reply(LARGE)
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+    with Store(tmp_path / "landed") as store:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", store.url)
+        aws = AwsServer({**keys, "AWS_ENDPOINT_URL_S3": store.url}, s3_of(store))
+        ended = copy(aws, source, "/a.bin", "--part-mib", "5", "--part-checksum", option)
+        assert (ended.code, ended.json["parts"]) == (0, 3), ended.stderr
+        head = aws.s3.head_object(Bucket=BUCKET, Key="in/a.bin", ChecksumMode="ENABLED")
+        aws.s3.close()
+    assert {name: head[name] for name in head if name.startswith("Checksum")} == {
+        field: b64encode(value).decode(),
+        "ChecksumType": "FULL_OBJECT",
+    }
 
 
 def test_right_digests_and_size_are_accepted_and_told(aws: AwsServer, source: SourceServer) -> None:
