@@ -35,10 +35,15 @@ METADATA_ADDRESSES = frozenset(
 
 # RFC 6052: the well-known prefix in which a NAT64 gateway embeds an IPv4 address in the last 32 bits.
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# RFC 8215: the prefix for gateways of a network's own. How long their prefix is, nobody else can tell: the address may
+# stand in the octets that RFC 6052, 2.2, gives to prefixes of 48, 56, 64 or 96 bits.
+LOCAL_NAT64 = ipaddress.ip_network("64:ff9b:1::/48")
+LOCAL_NAT64_OCTETS = ((6, 7, 9, 10), (7, 9, 10, 11), (9, 10, 11, 12), (12, 13, 14, 15))
 # RFC 4291, 2.4, and IANA: the only block of IPv6 from which public unicast addresses are given out.
 GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # RFC 4291, 2.5.5.1: the deprecated form ::a.b.c.d.
 COMPATIBLE = ipaddress.ip_network("::/96")
+LOOPBACK = ipaddress.IPv4Address("127.0.0.1")
 
 # Letters, digits, dots, hyphens, underscores (some CDNs have them); or the hex of an IPv6 address. Parsers disagree on
 # anything else (percent escapes, zone ids, Unicode look-alikes of dots), and a disagreement is a way around the policy.
@@ -79,7 +84,9 @@ class UrlPolicy:
         self._only = tuple(host.lower().strip("[]") for host in only_hosts)
         self._resolver = resolver
         # The function's own Runtime API: whoever reaches it can answer invocations in the function's name.
-        self._runtime_api = runtime_api if runtime_api is not None else os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+        self._runtime_api = _runtime_api(
+            runtime_api if runtime_api is not None else os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+        )
 
     def check(self, url: str) -> Origin:
         """Checks everything that the URL itself tells. Raises PolicyError naming the rule."""
@@ -129,7 +136,7 @@ class UrlPolicy:
 
     def _check_address(self, host: str, port: int, address: Address) -> None:
         for each in _with_embedded(address):
-            if f"{each}:{port}" == self._runtime_api or (self._runtime_api == f"localhost:{port}" and each.is_loopback):
+            if (str(_own(each)), str(port)) == self._runtime_api:
                 raise PolicyError(f"host {host} leads to this function's own Runtime API")
             if each in METADATA_ADDRESSES:
                 raise PolicyError(f"host {host} leads to the metadata address {each}")
@@ -154,6 +161,20 @@ def _check_characters(url: str) -> None:
         raise PolicyError(f"{redact_url(url)}: control characters, spaces and backslashes are not allowed in a URL")
 
 
+def _runtime_api(text: str) -> tuple[str, str]:
+    """Host and port of HOST:PORT, an address in the form that `_own` gives it."""
+    host, _, port = text.rpartition(":")
+    try:
+        return str(_own(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]")))), port
+    except ValueError:
+        return host, port
+
+
+def _own(address: Address) -> Address:
+    """The address, or 127.0.0.1 for all that lead to the machine itself: connecting to an unspecified one does too."""
+    return LOOPBACK if address.is_loopback or address.is_unspecified else address
+
+
 def _with_embedded(address: Address) -> list[Address]:
     """The address and any IPv4 address inside it: ::ffff:a.b.c.d, NAT64, 6to4 and Teredo forms."""
     found: list[Address] = [address]
@@ -161,6 +182,9 @@ def _with_embedded(address: Address) -> list[Address]:
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
         if address in NAT64 or (address in COMPATIBLE and int(address) > 1):
             inner.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+        if address in LOCAL_NAT64:
+            held = [bytes(address.packed[n] for n in octets) for octets in LOCAL_NAT64_OCTETS]
+            inner += [ipaddress.IPv4Address(each) for each in held if any(each)]
         found += [each for each in inner if each is not None]
         if address.ipv4_mapped is not None:
             found.remove(address)

@@ -70,12 +70,14 @@ PRIVATE = [
     "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255",
     "::1", "::", "fe80::1", "fec0::1", "fc00::1", "fd12:3456::1", "ff02::1", "2001:db8::1", "100::1", "4000::1",
     "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::10.0.0.1",
-    "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1",
+    "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "64:ff9b:1::808:808",
     "2002:7f00:1::", "2002:a00:1::", "2001:0:4136:e378:8000:63bf:80ff:fffe",
 ]  # fmt: skip
 METADATA = [
     "169.254.169.254", "169.254.170.2", "169.254.170.23", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254",
     "100.100.100.200", "168.63.129.16", "::ffff:169.254.169.254", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::",
+    "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:2:3:4:a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::", "64:ff9b:1:a9:fe:a9fe::",
+    "64:ff9b:1:2:a9:fea9:fe00:0",
 ]  # fmt: skip
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1::1", "64:ff9b::808:808", "::ffff:8.8.8.8"]
 
@@ -174,13 +176,21 @@ def test_a_list_of_hosts_permits_no_other(url: str, permitted: bool) -> None:
 @pytest.mark.parametrize(
     ("runtime_api", "address", "port"),
     [("127.0.0.1:9001", "127.0.0.1", 9001), ("127.0.0.1:9001", "::ffff:127.0.0.1", 9001),
-     ("localhost:9001", "127.0.0.1", 9001), ("169.254.100.1:9001", "169.254.100.1", 9001)],
+     ("127.0.0.1:9001", "127.0.0.2", 9001), ("127.0.0.1:9001", "::1", 9001), ("127.0.0.1:9001", "0.0.0.0", 9001),
+     ("127.0.0.1:9001", "::", 9001), ("127.0.0.1:9001", "::ffff:0.0.0.0", 9001), ("0.0.0.0:9001", "127.0.0.1", 9001),
+     ("[::1]:9001", "127.0.0.1", 9001), ("[::1]:9001", "::1", 9001), ("localhost:9001", "127.0.0.1", 9001),
+     ("localhost:9001", "0.0.0.0", 9001), ("169.254.100.1:9001", "169.254.100.1", 9001)],
 )  # fmt: skip
 def test_the_functions_own_runtime_api_is_refused_even_by_name(runtime_api: str, address: str, port: int) -> None:
     policy = UrlPolicy(["files.example"], resolver=lambda host, port: [address], runtime_api=runtime_api)
     with pytest.raises(PolicyError, match="Runtime API"):
         policy.addresses("files.example", port)
     assert policy.addresses("files.example", port + 1) == [address]
+
+
+def test_a_runtime_api_elsewhere_leaves_loopback_to_whoever_is_allowed() -> None:
+    policy = UrlPolicy(["files.example"], resolver=lambda host, port: ["127.0.0.1"], runtime_api="169.254.100.1:9001")
+    assert policy.addresses("files.example", 9001) == ["127.0.0.1"]
 
 
 def test_a_redirect_never_leads_from_https_to_http() -> None:
