@@ -83,9 +83,7 @@ audit: $(STAMP) ## ask the advisory database about every pinned package, and lis
 	@$(BIN)/python -m infra.licences
 	@test -x $(VENV)/audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)/audit && \
 	  $(VENV)/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==$(PIP_AUDIT); }
-	@$(VENV)/audit/bin/pip-audit --strict --requirement lambdas/requirements.lock --require-hashes --disable-pip
-	@$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable > $(VENV)/audit/installed.txt
-	@$(VENV)/audit/bin/pip-audit --strict --requirement $(VENV)/audit/installed.txt --no-deps --disable-pip
+	@$(BIN)/python -m infra.advisories $(VENV)/audit/bin/pip-audit
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) cdk.out landed landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info
