@@ -97,6 +97,9 @@ LOST: list[Row] = [
     Row("S3 part: timeout", (STORED, None), lands=BIG, faults=stalls("part-2"), s3_timeout=0.5, check=retried),
     Row("S3 complete: reply lost", (STORED, None), lands=BIG, faults=on("complete", lose_reply)),
     Row("S3 complete: every reply lost", (STORED, None), lands=BIG, faults=on("complete", lose_reply, ALWAYS)),
+    Row("S3 complete: every reply lost, and HEAD fails", (FAILED, "SinkError"), lands=BIG, faults=lambda store: [
+        Fault("complete", lose_reply, ALWAYS), Fault("head", BROKEN, ALWAYS)],
+        check=says("asked whose object is there")),
     Row("S3 complete: reply lost, never", (STORED, None), lands=BIG, faults=on("complete", lose_reply), options=NEVER),
     Row("S3 complete: timeout", (STORED, None), lands=BIG, faults=stalls("complete"), s3_timeout=0.5),
     Row("S3 abort: reply lost", (FAILED, "SinkError"), faults=lambda store: [
@@ -172,6 +175,24 @@ SHORT_WAY: list[Row] = [
         faults=on("put", DENIED, ALWAYS), check=called("put", 2)),
 ]  # fmt: skip
 
+
+def refused_for_its_checksum(operation: str) -> Callable[[Ran], None]:
+    """Told once, with the setting that helps; nothing was landed with less of a check than was promised."""
+
+    def check(ran: Ran) -> None:
+        says("part_checksum", "crc32")(ran)
+        assert [call for call in ran.calls if call != "head"] == [operation]
+
+    return check
+
+
+CHECKSUM: list[Row] = [
+    Row(f"S3 {operation}: knows no CRC64NVME, {status}", (FAILED, "SinkError"), steps,
+        faults=on(operation, refuse(status, code), ALWAYS), check=refused_for_its_checksum(operation))
+    for operation, steps in (("create", ()), ("put", SMALL_SOURCE))
+    for status, code in ((400, "InvalidRequest"), (501, "NotImplemented"))
+]  # fmt: skip
+
 COMMIT: list[Row] = [
     Row("S3 complete: 409 once", (STORED, None), lands=BIG, faults=on("complete", CONFLICT), options=NEVER,
         check=called("create", 2)),
@@ -193,4 +214,4 @@ COMMIT: list[Row] = [
         task={"digests": {"sha1": "0" * 40}}),
 ]  # fmt: skip
 
-STORE_ROWS = [*TRANSIENT, *LOST, *LASTING, *SHORT_WAY, *COMMIT]
+STORE_ROWS = [*TRANSIENT, *LOST, *LASTING, *SHORT_WAY, *CHECKSUM, *COMMIT]
