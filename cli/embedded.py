@@ -21,11 +21,15 @@ if TYPE_CHECKING:
 def running_engine(
     landed: Path, settings: Mapping[str, str], secrets: Path | None, progress: JobProgress, *, port: int = 0
 ) -> Iterator[Engine]:
-    """Raises InvalidJobError where another engine has the folder, and what Engine raises otherwise."""
+    """Raises InvalidJobError where another engine has the folder or no job can be put there for want of space, and
+    what Engine raises otherwise."""
     progress.doing("setting up the engine")
     # Here, not above: moto and CDK take seconds to import, and a wrong argument needs neither.
+    from botocore.exceptions import ClientError
+
     from local.claim import FolderBusyError
     from local.engine import Engine
+    from local.s3_errors import FULL
 
     def on_step(step: str) -> None:
         progress.doing(f"setting up the engine: {step}")
@@ -37,4 +41,12 @@ def running_engine(
         except FolderBusyError as error:
             mistake = FieldError("--landed", str(error), "a folder that no other engine uses meanwhile")
             raise InvalidJobError([mistake]) from error
-        yield engine
+        try:
+            yield engine
+        except ClientError as error:
+            said = error.response["Error"]
+            if said.get("Code") != FULL:
+                raise
+            raise InvalidJobError(
+                [FieldError("--landed", said["Message"], "a folder with space for the job")]
+            ) from error

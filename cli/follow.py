@@ -12,20 +12,18 @@ from typing import Any
 
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.view import JobProgress, print_outcome
-from cli.watch import LOOK_SECONDS, JobLostError, Watch
+from cli.watch import JobLostError, Watch
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import FileState, JobState
 
 LANDED = (FileState.STORED.value, FileState.SKIPPED.value)
 
 
-def show_until_end(
-    submitted: Submitted, jobs: JobsClient, progress: JobProgress, *, look_seconds: float = LOOK_SECONDS
-) -> JobView:
+def show_until_end(submitted: Submitted, watch: Watch, progress: JobProgress) -> JobView:
     """The job's last view. One that is lost to its execution is FAILED with the error JobLostError."""
     view = JobView(submitted.job_id, JobState.FAILED, submitted.execution, None, None, Counts())
     try:
-        for view in Watch(jobs, look_seconds).follow(submitted):
+        for view in watch.follow(submitted):
             progress.show(view)
     except JobLostError as error:
         return replace(view, state=JobState.FAILED, error={"type": "JobLostError", "message": str(error)})

@@ -21,7 +21,7 @@ from cli.load import load
 from cli.refusal import refuse
 from cli.stack import StackError, StackName, console_link, open_stack, told_as_stack_error
 from cli.view import JobProgress, print_jobs
-from cli.watch import LOOK_SECONDS
+from cli.watch import LOOK_SECONDS, Watch
 from sluiceway.errors import JobError
 from sluiceway.jobs.states import JobState
 
@@ -101,7 +101,7 @@ def cancel(job_id: str, name: StackName, *, wait: bool, as_json: bool) -> Exit:
             jobs.cancel(submitted)
             if wait:
                 with JobProgress() as progress:
-                    view = show_until_end(submitted, jobs, progress, look_seconds=_look_seconds(name))
+                    view = show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
         state = view.state.value if view.ended else "CANCELLING"
         print(json.dumps({"job_id": job_id, "status": state}) if as_json else f"{job_id}: {state}")
         return Exit.OK if view.state is JobState.CANCELLED or not view.ended else Exit.INVALID
@@ -135,7 +135,7 @@ def _started(submitted: Submitted, jobs: JobsClient, name: StackName, *, follow:
 
 def _follow(submitted: Submitted, jobs: JobsClient, name: StackName, *, as_json: bool) -> Exit:
     with JobProgress() as progress:
-        view = show_until_end(submitted, jobs, progress, look_seconds=_look_seconds(name))
+        view = show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
     tell(_told(view, jobs), jobs, as_json=as_json)
     return _code(view)
 

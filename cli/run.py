@@ -20,6 +20,7 @@ from cli.load import Loaded, load
 from cli.refusal import refuse
 from cli.signals import terminated_as_interrupt
 from cli.view import JobProgress
+from cli.watch import Watch
 from infra.settings import Settings, split_assignments
 from sluiceway.errors import FieldError, InvalidJobError, JobError
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
 PROGRESS_SECONDS = "1"
+# The engine delivers the events that end a stopped job at once, and knows when they were heard; AWS may take minutes.
+SETTLE_SECONDS = 5.0
 # A full disk still makes files, but takes nothing into them. What a small job and its log need themselves.
 PROBE_BYTES = 1024**2
 
@@ -57,7 +60,8 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Pat
             for bucket in loaded.buckets - {engine.outputs["LandingBucket"]}:
                 jobs.s3.create_bucket(Bucket=bucket)
             started = time.monotonic()
-            view, interrupted = _follow(loaded, jobs, progress)
+            watch = Watch(jobs, settle_seconds=SETTLE_SECONDS, busy=lambda: engine.has_events)
+            view, interrupted = _follow(loaded, watch, progress)
             seconds = time.monotonic() - started
             outputs = landed / jobs.jobs_bucket / jobs.outputs_prefix(view.job_id)
             progress.stop()
@@ -69,22 +73,22 @@ def _make_folder(landed: Path) -> None:
     """Raises InvalidJobError where nothing can land there."""
     try:
         landed.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=landed, buffering=0) as file:
+        with tempfile.TemporaryFile(dir=landed) as file:
             file.write(bytes(PROBE_BYTES))
     except OSError as error:
         found = f"{str(landed)!r} ({error.strerror})"
         raise InvalidJobError([FieldError("--landed", found, "a folder that can be made and written to")]) from error
 
 
-def _follow(loaded: Loaded, jobs: JobsClient, progress: JobProgress) -> tuple[JobView, bool]:
+def _follow(loaded: Loaded, watch: Watch, progress: JobProgress) -> tuple[JobView, bool]:
     """The job's last view, and whether it was interrupted: the first Ctrl-C cancels it and waits for its end."""
-    submitted = jobs.submit(loaded.submittable(jobs))
+    submitted = watch.jobs.submit(loaded.submittable(watch.jobs))
     try:
-        return show_until_end(submitted, jobs, progress), False
+        return show_until_end(submitted, watch, progress), False
     except KeyboardInterrupt:
         progress.note(f"{loaded.job_id}: cancelling; Ctrl-C once more leaves at once")
-        jobs.cancel(submitted)
-        return show_until_end(submitted, jobs, progress), True
+        watch.jobs.cancel(submitted)
+        return show_until_end(submitted, watch, progress), True
 
 
 def _settings(assignments: list[str], allow_source: list[str], loaded: Loaded) -> dict[str, str]:

@@ -22,11 +22,12 @@ class JobLostError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """`clock` and `sleep` are in seconds."""
+    """`clock` and `sleep` are in seconds. While `busy` says so, an end that is missing may still come."""
 
     jobs: JobsClient
     look_seconds: float = LOOK_SECONDS
     settle_seconds: float = SETTLE_SECONDS
+    busy: Callable[[], bool] = lambda: False
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
@@ -43,6 +44,6 @@ class Watch:
                 over = self.clock() if over is None else over
                 if view is not None and ours and view.ended:
                     return
-                if not ours or self.clock() - over > self.settle_seconds:
+                if not ours or (self.clock() - over > self.settle_seconds and not self.busy()):
                     raise JobLostError(self.jobs.execution_end(submitted))
             self.sleep(self.look_seconds)

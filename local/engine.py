@@ -116,6 +116,11 @@ class Engine:
             config=Config(retries={"total_max_attempts": 1}, read_timeout=900, max_pool_connections=64),
         )
 
+    @property
+    def has_events(self) -> bool:
+        """Whether a function still handles what an event asked of it."""
+        return self._pool is not None and not self._pool.drain(0)
+
     def pids(self) -> list[int]:
         """The functions' processes that are alive."""
         return [] if self._pool is None else self._pool.pids()

@@ -151,8 +151,11 @@ class Worker:
             outcome=outcome,
             init_ms=None if init_from is None else (started - init_from) * 1000,
         )
-        self._log.write(f"{report.line()}\n".encode())
-        self._log.flush()
+        try:
+            self._log.write(f"{report.line()}\n".encode())
+            self._log.flush()
+        except OSError as error:  # a full disk: what the function did counts all the same
+            LOG.warning("%s: no report line: %s", self.function.name, error)
         return report
 
     def _was_exit(self, invocation: Invocation) -> bool:

@@ -63,7 +63,7 @@ class Pool:
         for function in functions:
             self._functions[function.name] = function
             path = self._logs / f"{function.name}.log"
-            self._log_files[function.name] = open(path, "ab")  # noqa: SIM115  closed by close()
+            self._log_files[function.name] = open(path, "ab", buffering=0)  # noqa: SIM115  closed by close()
 
     def find(self, name: str) -> Function:
         """By name, ARN, or either with a qualifier. Raises UnknownFunctionError."""

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+FULL = "InsufficientStorage"
 _STATUS = {
     "BadDigest": 400,
     "BucketAlreadyOwnedByYou": 409,
@@ -17,7 +18,7 @@ _STATUS = {
     "EntityTooLarge": 400,
     "EntityTooSmall": 400,
     "IncompleteBody": 400,
-    "InsufficientStorage": 507,  # not of S3, which is never full; no SDK sends such a request again
+    FULL: 507,  # not of S3, which is never full; no SDK sends such a request again
     "InvalidArgument": 400,
     "InvalidBucketName": 400,
     "InvalidDigest": 400,
@@ -40,7 +41,7 @@ _STATUS = {
 
 
 # No space, no quota, or a file larger than the process may write.
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class S3Error(Exception):
@@ -82,9 +83,9 @@ def no_such_upload(upload_id: str) -> S3Error:
 
 def no_space(error: OSError, folder: Path) -> S3Error | None:
     """What a write to a disk that takes no more comes to; None for any other error."""
-    if error.errno is None or error.errno not in FULL:
+    if error.errno is None or error.errno not in _FULL_ERRNOS:
         return None
-    return S3Error("InsufficientStorage", f"{os.strerror(error.errno).lower()}: {folder}")
+    return S3Error(FULL, f"{os.strerror(error.errno).lower()}: {folder}")
 
 
 def precondition_failed(condition: str) -> S3Error:

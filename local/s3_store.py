@@ -150,20 +150,26 @@ class Store:
         """The temporary file becomes the object, whole or not at all."""
         self.need_bucket(bucket)
         check_key(key)
-        with self._index.transaction():
-            current = self._index.get(bucket, key)
-            if current is not None and not (self.root / current.path).is_file():
-                current = None
-            _judge(current, key, conditions)
-            stat = new.file.stat()
-            path = self._move(new.file, bucket, key)
-            if current is not None and current.path != path:
-                self._unlink(current)
-            record = ObjectRecord(
-                bucket, key, path, stat.st_size, stat.st_mtime_ns, time.time(), new.etag, new.headers, new.tags,
-                new.checksums, new.checksum_type, new.parts,
-            )  # fmt: skip
-            self._index.put(record)
+        path, current = None, None
+        try:
+            with self._index.transaction():
+                current = self._index.get(bucket, key)
+                if current is not None and not (self.root / current.path).is_file():
+                    current = None
+                _judge(current, key, conditions)
+                stat = new.file.stat()
+                path = self._move(new.file, bucket, key)
+                if current is not None and current.path != path:
+                    self._unlink(current)
+                record = ObjectRecord(
+                    bucket, key, path, stat.st_size, stat.st_mtime_ns, time.time(), new.etag, new.headers, new.tags,
+                    new.checksums, new.checksum_type, new.parts,
+                )  # fmt: skip
+                self._index.put(record)
+        except OSError:  # no space for the row
+            if path is not None and current is None:
+                (self.root / path).unlink(missing_ok=True)
+            raise
         return record
 
     def delete(self, bucket: str, key: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
@@ -85,3 +85,11 @@ def test_a_job_that_does_not_end_with_its_execution_is_lost(after: JobView | Non
 
 def test_the_fake_has_what_the_client_has() -> None:
     assert {"execution_status", "read", "execution_end"} <= set(dir(JobsClient))
+
+
+def test_a_job_is_not_lost_while_what_ends_it_is_at_work() -> None:
+    at_work = iter([True] * 20)
+    script = [("FAILED", view(JobState.TRANSFERRING))] * 15 + [("FAILED", view(JobState.FAILED))]
+    jobs = Jobs(list(script))
+    ended = list(replace(watch(jobs), busy=lambda: next(at_work)).follow(SUBMITTED))[-1]
+    assert ended.state is JobState.FAILED

@@ -30,6 +30,14 @@ DENIED = frozenset(
      "ExpiredToken", "KMS.DisabledException", "KMS.NotFoundException"}
 )  # fmt: skip
 
+# AWS is never full; stores of one's own answer so.
+FULL = 507
+
+# How stores refuse a checksum they do not know, and the operations that declare one. Landing without it, unasked,
+# would drop a check that was promised, so only the text tells the way out.
+UNKNOWN_CHECKSUM = frozenset({"InvalidRequest", "NotImplemented"})
+DECLARES_CHECKSUM = frozenset({"put_object", "create_multipart_upload", "upload_part", "complete_multipart_upload"})
+
 
 @contextmanager
 def sink_errors(operation: str, bucket: str, key: str) -> Iterator[None]:
@@ -58,8 +66,10 @@ def _translated(error: ClientError, operation: str, target: str) -> SinkError:
         return SendAgainError(text)
     if code in {"BadDigest", "XAmzContentChecksumMismatch", "InvalidDigest"}:
         return SinkIntegrityError(text)
-    if code in DENIED or status == 403:
+    if code in DENIED or status in {403, FULL}:
         return SinkDeniedError(text)
+    if code in UNKNOWN_CHECKSUM and operation in DECLARES_CHECKSUM:
+        text += " (if the store does not know the checksum, set part_checksum to crc32 or none)"
     return SinkError(text)
 
 
