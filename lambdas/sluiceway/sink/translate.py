@@ -30,6 +30,9 @@ DENIED = frozenset(
      "ExpiredToken", "KMS.DisabledException", "KMS.NotFoundException"}
 )  # fmt: skip
 
+# AWS is never full; stores of one's own answer so.
+FULL = 507
+
 # How stores refuse a checksum they do not know, and the operations that declare one. Landing without it, unasked,
 # would drop a check that was promised, so only the text tells the way out.
 UNKNOWN_CHECKSUM = frozenset({"InvalidRequest", "NotImplemented"})
@@ -63,7 +66,7 @@ def _translated(error: ClientError, operation: str, target: str) -> SinkError:
         return SendAgainError(text)
     if code in {"BadDigest", "XAmzContentChecksumMismatch", "InvalidDigest"}:
         return SinkIntegrityError(text)
-    if code in DENIED or status == 403:
+    if code in DENIED or status in {403, FULL}:
         return SinkDeniedError(text)
     if code in UNKNOWN_CHECKSUM and operation in DECLARES_CHECKSUM:
         text += " (if the store does not know the checksum, set part_checksum to crc32 or none)"
