@@ -5,23 +5,24 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
-from collections.abc import Callable
 from email.utils import formatdate
 
-from tests.faults.harness import (
-    BIG,
-    EMPTY,
-    FAILED,
-    OTHER,
-    PART,
-    REJECTED,
-    SECRET,
-    SMALL,
-    STORED,
-    Ran,
-    Row,
+from tests.faults.checks import asked_once, began_anew, coding_kept, nothing_uploaded, resumed_at, verified, waited
+from tests.faults.harness import BIG, EMPTY, FAILED, OTHER, PART, REJECTED, SMALL, STORED, Row
+from tests.faults.source import YESTERDAY, File, cut, serve
+from tests.faults.steps import (
+    answer,
+    chunked,
+    cut_rest,
+    endless,
+    raw,
+    redirect,
+    slow_head,
+    stall,
+    trickle,
+    with_head,
+    wrong_range,
 )
-from tests.faults.source import YESTERDAY, Exchange, File, Step, cut, serve
 
 NO_TAG = File(BIG.body, None)
 WEAK = File(BIG.body, 'W/"v1"')
@@ -36,148 +37,6 @@ def sha256(file: File) -> str:
 
 def b64(algorithm: str, data: bytes) -> str:
     return base64.b64encode(hashlib.new(algorithm, data).digest()).decode()
-
-
-def answer(status: int, *, body: bytes = b"", **headers: str) -> Step:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return lambda exchange: exchange.reply(status, named, body)
-
-
-def raw(data: bytes, *, reset: bool = False) -> Step:
-    def step(exchange: Exchange) -> None:
-        exchange.raw(data)
-        if reset:
-            exchange.reset()
-
-    return step
-
-
-def with_head(text: str, body: bytes) -> Step:
-    """A head of the test's own making, which ends the connection after the body."""
-    return raw(text.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
-
-
-def chunked(body: bytes, *, end: bytes = b"0\r\n\r\n", size: int = 70_000, etag: str = '"v1"') -> Step:
-    def step(exchange: Exchange) -> None:
-        exchange.head(200, {"Transfer-Encoding": "chunked", "ETag": etag})
-        for at in range(0, len(body), size):
-            piece = body[at : at + size]
-            exchange.raw(b"%x\r\n%s\r\n" % (len(piece), piece))
-        exchange.raw(end)
-
-    return step
-
-
-def endless(exchange: Exchange) -> None:
-    """Chunks without end."""
-    exchange.head(200, {"Transfer-Encoding": "chunked"})
-    piece = b"10000\r\n" + bytes(65536) + b"\r\n"
-    while not exchange.stopped.is_set():
-        exchange.raw(piece)
-
-
-def stall(file: File, after: int) -> Step:
-    def step(exchange: Exchange) -> None:
-        exchange.head(200, {"Content-Length": len(file.body), **file.headers()})
-        exchange.raw(file.body[:after])
-        exchange.hang()
-
-    return step
-
-
-def trickle(file: File, after: int) -> Step:
-    def step(exchange: Exchange) -> None:
-        exchange.head(200, {"Content-Length": len(file.body), **file.headers(), "Connection": "close"})
-        exchange.raw(file.body[:after])
-        exchange.drip(file.body[after:], 0.02)
-
-    return step
-
-
-def slow_head(exchange: Exchange) -> None:
-    exchange.drip(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: y\r\n" * 1000, 0.02)
-
-
-def cut_rest(file: File, after: int) -> Step:
-    """A true 206 that ends after `after` bytes."""
-
-    def step(exchange: Exchange) -> None:
-        first, total = (exchange.range or (0, None))[0], len(file.body)
-        content = {"Content-Range": f"bytes {first}-{total - 1}/{total}", "Content-Length": total - first}
-        exchange.head(206, {**file.headers(), **content})
-        exchange.raw(file.body[first : first + after])
-
-    return step
-
-
-def wrong_range(file: File, content_range: str | None, *, shift: int = 0, **headers: str) -> Step:
-    """A 206 that says or sends another piece than the one asked for."""
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-
-    def step(exchange: Exchange) -> None:
-        if exchange.range is None:
-            serve(file)(exchange)
-            return
-        first, total = exchange.range[0], len(file.body)
-        body = file.body[first + shift :]
-        said = {} if content_range is None else {
-            "Content-Range": content_range.format(first=first, last=total - 1, total=total, before=first - 1)
-        }  # fmt: skip
-        exchange.reply(206, {**file.headers(), **said, **named}, body)
-
-    return step
-
-
-def redirect(location: str, status: int = 302) -> Step:
-    return answer(status, Location=location)
-
-
-def no_secret_followed(ran: Ran) -> None:
-    assert SECRET in ran.requests[0]["authorization"]
-    assert all("authorization" not in request for request in ran.requests[1:])
-
-
-def waited(*seconds: float) -> Callable[[Ran], None]:
-    def check(ran: Ran) -> None:
-        assert ran.sleeps == list(seconds)
-
-    return check
-
-
-def asked_once(ran: Ran) -> None:
-    assert len(ran.requests) == 1
-
-
-def resumed_at(*offsets: int) -> Callable[[Ran], None]:
-    """Each reopened request asked for exactly what was missing, under If-Range."""
-
-    def check(ran: Ran) -> None:
-        asked = [request.get("range") for request in ran.requests[1:]]
-        assert asked == [f"bytes={offset}-" for offset in offsets]
-        assert all("if-range" in request for request in ran.requests[1:])
-
-    return check
-
-
-def began_anew(ran: Ran) -> None:
-    assert any("range" not in request for request in ran.requests[1:])
-    assert ran.result.source_resumes >= 1
-
-
-def verified(*names: str) -> Callable[[Ran], None]:
-    def check(ran: Ran) -> None:
-        assert set(names) <= set(ran.result.verified_by)
-
-    return check
-
-
-def nothing_uploaded(ran: Ran) -> None:
-    assert ran.calls == []
-
-
-def coding_kept(ran: Ran) -> None:
-    assert ran.head["ContentEncoding"] == "gzip"
-    assert ran.requests[0]["accept-encoding"] == "identity"
 
 
 CUTS = [
