@@ -11,6 +11,7 @@ from typing import cast
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
@@ -107,6 +108,7 @@ class Workflow(Construct):
             logs=self._logs(settings),
         )
         self._explain(storage, functions)
+        self._tell_of_redrives(functions)
         self._complete_unseen_ends(functions)
         self._start_when_asked(settings, storage)
 
@@ -167,10 +169,28 @@ class Workflow(Construct):
             service="s3", region="", account="", resource=storage.jobs_bucket.bucket_name, resource_name="*"
         )
         explain_wildcards(machine, (objects,), "Units are read from, results written to, a job's own prefix.")
-        name = cdk.Fn.select(6, cdk.Fn.split(":", machine.state_machine_arn))
-        executions = stack.format_arn(service="states", resource="execution", resource_name="", arn_format=COLON)
-        own = [f"{executions}{name}:*", f"{executions}{name}/*:*"]
+        own = [self._executions(), self._executions("/*")]
         explain_wildcards(machine, own, "The executions of this machine, its Map's children among them.")
+
+    def _executions(self, children: str = "") -> str:
+        """The executions of this machine; with `/*` those of its Map's children."""
+        name = cdk.Fn.select(6, cdk.Fn.split(":", self.state_machine.state_machine_arn))
+        executions = cdk.Stack.of(self).format_arn(
+            service="states", resource="execution", resource_name="", arn_format=COLON
+        )
+        return f"{executions}{name}{children}:*"
+
+    def _tell_of_redrives(self, functions: Functions) -> None:
+        """A function that finds its job ended asks whether its execution was redriven since. The policy stands outside
+        the roles: within them the functions would wait for the machine, which waits for the functions."""
+        policy = iam.Policy(
+            self,
+            "AskForRedrives",
+            statements=[iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[self._executions()])],
+        )
+        explain_wildcards(policy, [self._executions()], "The executions of this machine, which come with its jobs.")
+        for function in (functions.process_file, functions.process_file_large):
+            policy.attach_to_role(cast(iam.IRole, function.role))
 
     def _complete_unseen_ends(self, functions: Functions) -> None:
         """A stopped execution, a timeout and an overflow of history reach no Catch: this rule sees them.

@@ -21,6 +21,7 @@ from sluiceway.source.policy import UrlPolicy
 
 if TYPE_CHECKING:
     from sluiceway.aws.callback_table import CallbackTable
+    from sluiceway.aws.executions import Executions
     from sluiceway.aws.functions import Functions
     from sluiceway.aws.segment_table import SegmentTable
     from sluiceway.aws.slots import SlotTable
@@ -90,6 +91,12 @@ class Services:
         from sluiceway.exports.credentials import Credentials
 
         return Credentials(self.secret_fields, self.issuer)
+
+    @cached_property
+    def executions(self) -> Executions:
+        from sluiceway.aws.executions import Executions
+
+        return Executions(clients.stepfunctions())
 
     @cached_property
     def tokens(self) -> TaskTokens:

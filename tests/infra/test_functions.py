@@ -137,8 +137,19 @@ def test_no_statement_holds_a_wildcard_that_is_not_forced(template: Template, fo
             assert set(statement.actions) <= forced
             continue
         for resource in statement.resources:
-            # What a `*` may stand for: a key in a bucket of the stack, or a secret under the prefix.
-            assert "*" not in resource or resource.startswith(objects) or resource.endswith(":secret:sluiceway/*")
+            # What a `*` may stand for: a key in a bucket of the stack, a secret under the prefix, or an execution.
+            if "*" in resource and statement.actions != ("states:DescribeExecution",):
+                assert resource.startswith(objects) or resource.endswith(":secret:sluiceway/*")
+
+
+def test_who_begins_a_file_may_ask_whether_its_execution_was_redriven(template: Template) -> None:
+    machine, _ = template.the("AWS::StepFunctions::StateMachine")
+    executions = (
+        f"arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:execution:${{Select:6:${{{machine}}}}}:*"
+    )
+    for folder in FOLDERS:
+        expected = {executions} if folder in ("process_file", "process_file_large") else set()
+        assert template.resources_for(folder, "states:DescribeExecution") == expected
 
 
 def test_in_a_vpc_a_function_may_attach_itself_and_no_more(synth: Callable[..., Template]) -> None:

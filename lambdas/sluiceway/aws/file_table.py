@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
@@ -93,11 +93,17 @@ class FileTable:
 
     def landed_before(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The results of files that an earlier run of the job landed, by file id."""
-        found: dict[str, FileResult] = {}
-        for row in self._read([file_key(job_id, task) for task in tasks]) if run > 1 else ():
-            if row["run"] < run and FileState(row["state"]) in LANDED:
-                found[_file_id(row)] = _result(row)
-        return found
+        return self._before(LANDED, job_id, run, tasks)
+
+    def ended_before(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
+        """The ends that files had in an earlier run of the job, by file id."""
+        return self._before(FILE_ENDS, job_id, run, tasks)
+
+    def _before(
+        self, states: Set[FileState], job_id: str, run: int, tasks: Sequence[FileTask]
+    ) -> dict[str, FileResult]:
+        rows = self._read([file_key(job_id, task) for task in tasks]) if run > 1 else ()
+        return {_file_id(row): _result(row) for row in rows if row["run"] < run and FileState(row["state"]) in states}
 
     def counts(self, job_id: str, run: int) -> Counts:
         """The sum of the run's counters: 16 rows, however many files."""

@@ -34,10 +34,10 @@ class JobRow:
     manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
     bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
     all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's.
-    `links_renewable`: its source lists
-    the files anew with fresh links; `links_round` counts how often it did, `links_seen` for how many files so far.
-    `patience` tells until when (seconds since 1970) a host asked to be left alone; `export_progress` is what the export
-    API last said of how far it is."""
+    `links_renewable`: its source lists the files anew with fresh links; `links_round` counts how often it did,
+    `links_seen` for how many files so far. `redrives` counts those of the execution that the job has gone on after,
+    each in a run of its own. `patience` tells until when (seconds since 1970) a host asked to be left alone;
+    `export_progress` is what the export API last said of how far it is."""
 
     job_id: str
     state: JobState
@@ -63,6 +63,7 @@ class JobRow:
     links_renewable: bool = False
     links_round: int = 0
     links_seen: int = 0
+    redrives: int = 0
     export_progress: str | None = None
 
     @property
@@ -80,6 +81,11 @@ class JobRow:
         """Files that may fail, of all of them: what the job says, else any number, or none where all are to land."""
         stated = self.limits.get("failed_files_percent")
         return float(stated) if stated is not None else 0.0 if self.commit == ALL_OR_NOTHING else 100.0
+
+    @property
+    def created_seconds(self) -> float:
+        """The start of this run in seconds since 1970."""
+        return datetime.fromisoformat(self.created_at).astimezone(UTC).timestamp()
 
     @property
     def ended(self) -> bool:

@@ -74,6 +74,15 @@ class JobTable:
                 return self.get(job_id)
         raise ContentionError(f"job {job_id}: ownership was contested {OWNERSHIP_ROUNDS} times")
 
+    def resume(self, job: JobRow, redrives: int) -> JobRow:
+        """Begins another run of an ended job for the execution that owns it, with the lists of the run before. Answers
+        with the job as it is then, whoever began the run."""
+        kept = ("execution", "document_key", "destination", "limits", "commit", "links_renewable", "task_token")
+        facts = {name: getattr(job, name) for name in (*kept, "begun_at", "files_total", "bytes_total")}
+        row = self._first_row(**facts, run=job.run + 1, redrives=redrives)
+        self._put_run(job.job_id, row | {"state": JobState.TRANSFERRING, "previous": job.state}, job)
+        return self.get(job.job_id)
+
     def find(self, job_id: str) -> JobRow | None:
         answer = self.client.get_item(TableName=self.name, Key=job_key(job_id), ConsistentRead=True)
         return JobRow.from_attributes(answer["Item"]) if "Item" in answer else None
@@ -86,10 +95,12 @@ class JobTable:
         return row
 
     def owned(self, job_id: str, execution: str) -> JobRow:
-        """Raises NotOwnerError unless `execution` owns the job."""
+        """Raises NotOwnerError unless `execution` owns the job, and the job has not ended."""
         row = self.find(job_id)
         if row is None or row.execution != execution:
             raise NotOwnerError(f"execution {execution} does not own job {job_id}")
+        if row.ended:
+            raise NotOwnerError(f"job {job_id} has ended as {row.state}; submit it again")
         return row
 
     def job_of(self, execution: str) -> str | None:

@@ -26,6 +26,7 @@ from sluiceway.steps.gates import past_deadline, past_failures
 from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
 from sluiceway.steps.manifest import manifest_blocks
 from sluiceway.steps.outputs import LANDED, Outputs
+from sluiceway.steps.redriving import ends_so_far, is_old_news
 from sluiceway.steps.refreshing import send_back
 from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
 from sluiceway.wiring import Services
@@ -67,7 +68,7 @@ def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLe
     ending = Ending.of_event(event)
     job_id = event.get("job_id") or services.jobs.job_of(ending.execution)
     job = services.jobs.find(job_id) if job_id else None
-    if job is None or job.execution != ending.execution:
+    if job is None or job.execution != ending.execution or is_old_news(job, ending):
         return {"action": "DONE", "job_id": job_id, "status": "FAILED", "files": Counts().files}
     answer = {"action": "DONE", "job_id": job.job_id, "execution": job.execution}
     ending_key = event.get("ending_key")
@@ -186,7 +187,7 @@ def _ends(
     services: Services, job: JobRow, tasks: Sequence[FileTask], unfinished: FileResult, leftovers: Leftovers
 ) -> Iterator[Ended]:
     """The end of each file; those that have none are given it first."""
-    results = services.files.results(job.job_id, job.run, tasks)
+    results = ends_so_far(services, job, tasks)
     missing = [task for task in tasks if task.file_id not in results]
     if missing:
         waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}

@@ -40,11 +40,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an execution came to CompleteJob: in the course of things, with a failure, or cancelled by somebody."""
+    """How an execution came to CompleteJob: in the course of things, with a failure, or cancelled by somebody.
+    `stopped_at` is when (seconds since 1970) it stopped, where that is known."""
 
     execution: str
     failure: Failure | None = None
     cancelled: bool = False
+    stopped_at: float | None = None
 
     @classmethod
     def of_event(cls, event: Mapping[str, Any]) -> Ending:
@@ -55,9 +57,10 @@ class Ending:
             return cls(event["execution"], Failure.of_states(error) if error else None)
         detail = event["detail"]
         status, execution = detail["status"], detail["executionArn"]
+        stopped_at = detail["stopDate"] / 1000 if detail.get("stopDate") else None
         if status == "ABORTED":
-            return cls(execution, cancelled=True)
+            return cls(execution, cancelled=True, stopped_at=stopped_at)
         if status == "TIMED_OUT":
-            return cls(execution, Failure("ExecutionTimedOut", "the execution ran out of time"))
+            return cls(execution, Failure("ExecutionTimedOut", "the execution ran out of time"), stopped_at=stopped_at)
         error = {"Error": detail.get("error") or "ExecutionFailed", "Cause": detail.get("cause")}
-        return cls(execution, Failure.of_states(error))
+        return cls(execution, Failure.of_states(error), stopped_at=stopped_at)

@@ -66,7 +66,7 @@ def process_unit(
     """Lands the files of a unit that have no end yet. A job that is another execution's, ended, cancelled, past its
     deadline or its failure limit gets no more files, and what was carried is aborted. An error that is nobody's fault
     but ours is raised once every file of the unit has had its turn; NoProgressError after two idle invocations."""
-    job = services.jobs.find(job_id)
+    job = _open_again(services, services.jobs.find(job_id), execution)
     carry = carry or {"idle": 0, "files": {}, "whole": None}
     if job is None or not may_begin(services, job, execution):
         if carry["files"]:
@@ -82,6 +82,8 @@ def process_unit(
             return split
         whole = split
     before = services.files.landed_before(job_id, job.run, tasks)
+    if job.redrives:  # of this execution: what it had landed is landed, and CompleteJob takes it over
+        tasks = [task for task in tasks if task.file_id not in before]
     moved = services.files.retrying(job_id, job.run, tasks) if job.links_round else {}
     carried = {file_id: result.checkpoint for file_id, result in moved.items() if result.checkpoint}
     work = _Work(services, job, time_left, carried | carry["files"], before, whole)
@@ -95,6 +97,15 @@ def process_unit(
         abort_carried(services, tasks, carry)
         raise NoProgressError(f"{idle} invocations in a row ended no file and moved no byte; give functions more time")
     return Worked(ended, {"idle": idle, "files": checkpoints, "whole": whole})
+
+
+def _open_again(services: Services, job: JobRow | None, execution: str) -> JobRow | None:
+    """The job, which goes on if it had ended and this execution of it was redriven."""
+    if job is None or not job.ended:
+        return job
+    from sluiceway.steps.redriving import resumed
+
+    return resumed(services, job, execution)
 
 
 def _begin_split(services: Services, job: JobRow, task: FileTask) -> Worked | str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import FieldError, InvalidJobError, SluicewayError
+from sluiceway.errors import FieldError, InvalidJobError, NotOwnerError, SluicewayError
 from sluiceway.exports import sources
 from sluiceway.job_files import DOCUMENT, get_bytes, key_of, put_json
 from sluiceway.jobs.states import JobState
@@ -32,6 +32,9 @@ def start_export(services: Services, request: Any, execution: str, execution_nam
     job_id = _job_id(request, document, execution_name)
     job = document if isinstance(document, SluicewayError) else _judge(document, job_id)
     row = _take(services, job_id, execution, job, document)
+    if row.ended:
+        # A redriven execution: its job's end stands, and an export begun for it would be nobody's.
+        raise NotOwnerError(f"job {job_id} has ended as {row.state}; submit it again")
     if isinstance(job, SluicewayError):
         raise job
     put_json(services, row.document_key, job.model_dump_json(by_alias=True, exclude_defaults=True).encode())

@@ -1,0 +1,52 @@
+"""A redriven execution goes on with the job that its own failure, timeout or stop had ended.
+
+Knows that a function cannot tell by itself whether its execution was redriven or whether it merely outlived it: Step
+Functions is asked, for it alone counts redrives. The job goes on in a new run, because ends are final; files that had
+an end keep it, unless the redriven execution works on them again. Refuses jobs that land all of their files or none:
+what they had staged is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import JobState
+from sluiceway.steps.announcing import announce_job
+from sluiceway.steps.failures import Ending
+from sluiceway.wiring import Services
+
+# An execution that ended while its files moved. One that ended before has lost its export: the vendor was told.
+RESUMABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
+
+
+def resumed(services: Services, job: JobRow, execution: str) -> JobRow:
+    """The job, in a new run if it had ended and `execution`, its owner, has been redriven since; else as it is."""
+    if job.execution != execution or job.state not in RESUMABLE or job.previous != JobState.TRANSFERRING:
+        return job
+    if job.commit == ALL_OR_NOTHING or job.files_total is None:
+        return job
+    redrives = services.executions.redrives(execution)
+    if redrives <= job.redrives:
+        return job
+    return announce_job(services, services.jobs.resume(job, redrives))
+
+
+def ends_so_far(services: Services, job: JobRow, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
+    """The ends of files in this run, by file id. In one that a redrive began, files that it did not work on again take
+    over the end they had."""
+    results = services.files.results(job.job_id, job.run, tasks)
+    missing = [task for task in tasks if task.file_id not in results]
+    if not job.redrives or not missing:
+        return results
+    before = services.files.ended_before(job.job_id, job.run, missing)
+    services.files.end(
+        job.job_id, job.run, [(task, before[task.file_id]) for task in missing if task.file_id in before]
+    )
+    return results | services.files.results(job.job_id, job.run, missing)
+
+
+def is_old_news(job: JobRow, ending: Ending) -> bool:
+    """Whether `ending` tells of the end after which the job was resumed: events may come late, or twice."""
+    return bool(job.redrives) and ending.stopped_at is not None and ending.stopped_at < job.created_seconds
