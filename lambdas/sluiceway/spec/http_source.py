@@ -175,8 +175,8 @@ class Download(Strict):
 class Callback(Strict):
     """How a call of the API is proven: the header `signature_header` holds an HMAC, by the text of `secret`, of the
     body, or, with `timestamp_header`, of `TIMESTAMP.BODY`; `prefix` leads it. A timestamp further away than
-    `max_age_seconds` is refused. Heard nothing for `heartbeat_minutes`, the job asks once by itself and sleeps on; after
-    `timeout_minutes` in all it no longer counts on a call, and polls."""
+    `max_age_seconds` is refused. Heard nothing for `heartbeat_minutes`, the job asks once by itself and sleeps on;
+    after `timeout_minutes` in all it no longer counts on a call, and polls."""
 
     secret: SecretName
     signature_header: HeaderName = "X-Signature"

@@ -13,6 +13,9 @@ from sluiceway.spec.auth import Strict
 from sluiceway.spec.mistakes import expected
 from sluiceway.spec.templates import HeaderName, Headers, JmesPath, Template, UrlTemplate, check_template, places_of
 
+# What templates call other things than replies.
+OWN_PLACES = ("job", "with", "callback", "item", "file")
+
 
 class GraphQl(Strict):
     """A GraphQL request: sent as JSON, `{"query", "variables"}`."""
@@ -39,6 +42,13 @@ class Request(Strict):
     graphql: GraphQl | None = None
     error: JmesPath | None = None
     name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")] | None = None
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str | None) -> str | None:
+        if name in OWN_PLACES:
+            raise expected(f"a name unlike {', '.join(OWN_PLACES)}, which are places already")
+        return name
 
     @field_validator("json_body", "form")
     @classmethod

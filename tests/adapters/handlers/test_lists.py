@@ -225,6 +225,7 @@ def test_a_path_to_no_list_is_told_in_short_and_long_replies(padding: int) -> No
         ({"files": {}}, "source.files: expected list, or request and name"),
         ({"start": [{"url": "x"}]}, r"source.start\[0\].url: expected a URL"),
         ({"start": {"url": "https://h/{{ nowhere:id }}"}}, "source: expected a place in start that there is"),
+        ({"start": {"url": "https://h", "name": "job"}}, "source.start.name: expected a name unlike job, with"),
         ({"poll": {"url": "https://h", "status": "s", "status_mapping": {"completed": ["a"], "failed": ["a"]}}},
          "source.poll.status_mapping: expected each status in one list only"),
         ({"poll": {"url": "https://h", "status_mapping": {"completed": ["a"]}}}, "source.poll: expected status, "),
