@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -9,6 +11,26 @@ import pytest
 from sluiceway.transfer.buffers import Buffer, Uploaders
 
 PATIENCE = 10.0
+MIB = 1024**2
+
+# Resident bytes that a buffer of argv[1] bytes takes when argv[2] bytes of it are written.
+GROWTH = """
+import mmap, sys
+from sluiceway.transfer.buffers import Buffer
+
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * mmap.PAGESIZE
+
+size, written = map(int, sys.argv[1:])
+piece, buffer = bytes(1024), Buffer()
+resident()
+before = resident()
+view = buffer.view(size)
+for at in range(0, written, len(piece)):
+    view[at : at + len(piece)] = piece
+print(resident() - before)
+"""
 
 
 class Sink:
@@ -175,3 +197,21 @@ def test_a_buffer_whose_bytes_are_still_held_elsewhere_closes_without_an_error()
     held[:] = b"still here"
     assert bytes(held) == b"still here"
     held.release()
+
+
+@pytest.mark.parametrize(
+    ("size", "written", "low", "high"),
+    [
+        # A huge page is 2 MiB.
+        (51 * MIB, 1024, 1, 3 * MIB),
+        (51 * MIB, 51 * MIB, 50 * MIB, 54 * MIB),
+    ],
+    ids=["a kilobyte of it", "all of it"],
+)
+def test_a_buffer_takes_the_memory_of_what_is_written_not_of_its_size(
+    size: int, written: int, low: int, high: int
+) -> None:
+    """In a process of its own: here something else may grow or shrink meanwhile."""
+    command = [sys.executable, "-c", GROWTH, str(size), str(written)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert low <= int(done.stdout) <= high

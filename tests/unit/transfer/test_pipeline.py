@@ -35,9 +35,11 @@ class MemorySource:
         self._body, self._step, self._breaks_at = body, step, breaks_at
         self.length = len(body) if tells else None
         self.read = 0
+        self.views: list[int] = []
 
     def readinto(self, view: memoryview, /) -> int:
         assert len(view) > 0
+        self.views.append(len(view))
         if self._breaks_at is not None and self.read >= self._breaks_at:
             raise SourceTruncatedError(f"the body ended after {self.read} bytes")
         piece = self._body[self.read : self.read + min(self._step, len(view))]
@@ -152,6 +154,23 @@ def test_a_body_within_one_part_of_ten_bytes_is_one_request(size: int, tells: bo
     outcome = move(MemorySource(bytes(size), tells=tells), sink)
     assert sink.calls == calls
     assert outcome.etag == ("etag-whole" if calls == ["put_whole"] else "etag-parts")
+
+
+@pytest.mark.parametrize(
+    ("size", "tells", "views"),
+    [
+        (1000, True, [1000]),
+        (6000, True, [6000]),
+        # The second part is what is left of the file, whatever a part may have.
+        (6001, True, [6000, 1]),
+        (1000, False, [6000, 5000]),
+    ],
+)
+def test_memory_is_asked_for_by_what_is_announced_not_by_the_part(size: int, tells: bool, views: list[int]) -> None:
+    source = MemorySource(bytes(size), step=size, tells=tells)
+    limits = Limits(min_part_bytes=5, max_part_bytes=6000, max_parts=100, max_single_put_bytes=6000)
+    move(source, MemorySink(None), plan=Plan(6000, 6000, 0, limits), max_bytes=10_000)
+    assert source.views == views
 
 
 def test_parts_grow_as_planned_when_the_length_is_unknown() -> None:
