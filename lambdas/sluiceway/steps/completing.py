@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
@@ -26,7 +27,6 @@ from sluiceway.steps.gates import past_deadline, past_failures
 from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
 from sluiceway.steps.manifest import manifest_blocks
 from sluiceway.steps.outputs import LANDED, Outputs
-from sluiceway.steps.redriving import ends_so_far, is_old_news
 from sluiceway.steps.refreshing import send_back
 from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
 from sluiceway.wiring import Services
@@ -68,18 +68,18 @@ def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLe
     ending = Ending.of_event(event)
     job_id = event.get("job_id") or services.jobs.job_of(ending.execution)
     job = services.jobs.find(job_id) if job_id else None
-    if job is None or job.execution != ending.execution or is_old_news(job, ending):
+    if job is None or job.execution != ending.execution:
         return {"action": "DONE", "job_id": job_id, "status": "FAILED", "files": Counts().files}
     answer = {"action": "DONE", "job_id": job.job_id, "execution": job.execution}
-    ending_key = event.get("ending_key")
-    in_course = ending.failure is None and not ending.cancelled and ending_key is None
+    carried = load_checkpoint(services, job, event.get("ending_key"))
+    in_course = ending.failure is None and not ending.cancelled and not carried
     back = send_back(services, job) if in_course else None
     if back is not None:
         return answer | {"status": back.state.value, "files": {}}
     if job.ended:
         counts = services.files.counts(job.job_id, job.run)
     else:
-        end = _End(services, job, ending, time_left, load_checkpoint(services, ending_key))
+        end = _End(services, job, ending, time_left, carried)
         if not end.is_over():
             paused = {"action": "CONTINUE", "ending_key": end.save(), "status": job.state.value}
             return answer | paused | {"files": end.outputs.counts.files}
@@ -110,6 +110,7 @@ class _End:
         self._offset: int | None = carried.get("offset", 0)
         self._idle = carried.get("idle", 0)
         self._begun = self._offset, list(carried.get("outputs", {}).get("written", []))
+        self._has_ended = False
         self.outputs = Outputs(services, job, self._folder, carried.get("outputs", {}))
 
     def is_over(self) -> bool:
@@ -119,17 +120,31 @@ class _End:
     def _are_added(self, offset: int) -> bool:
         leftovers = Leftovers(self._services, self._job)
         for tasks, offsets in manifest_blocks(self._services, self._job, offset, BLOCK_FILES):
-            if self._time_left.is_short():
+            if self._time_left.is_short() or not self._have_ends(tasks):
                 return False
-            self.outputs.add(_ends(self._services, self._job, tasks, self._verdict.unfinished, leftovers))
+            self.outputs.add(_ends(self._services, self._job, tasks, leftovers))
             self._offset = offsets[-1]
         self._offset = None
+        return True
+
+    def _have_ends(self, tasks: Sequence[FileTask]) -> bool:
+        """Gives one to every file that has none, a transaction at a time. False: time ran out before the last; the
+        table keeps what was given."""
+        services, job = self._services, self._job
+        results = services.files.results(job.job_id, job.run, tasks)
+        missing = sorted((task for task in tasks if task.file_id not in results), key=lambda task: task.shard)
+        waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable and missing else {}
+        for _, group in groupby(missing, key=lambda task: task.shard):
+            if self._time_left.is_short():
+                return False
+            ends = [(task, _end_of(waiting.get(task.file_id), self._verdict.unfinished)) for task in group]
+            self._has_ended |= bool(services.files.end(job.job_id, job.run, ends))
         return True
 
     def save(self) -> str:
         """The key of what the next invocation goes on from. Raises NoProgressError."""
         outputs = self.outputs.save()
-        moved = (self._offset, outputs["written"]) != self._begun
+        moved = self._has_ended or (self._offset, outputs["written"]) != self._begun
         idle = count_idle(self._idle, moved=moved, what=f"job {self._job.job_id}: completing it")
         checkpoint = {"verdict": self._verdict.to_dict(), "offset": self._offset, "outputs": outputs, "idle": idle}
         return save_checkpoint(self._services, self._folder, checkpoint)
@@ -183,23 +198,15 @@ def _end_of_the_rest(
     return FileResult(FileState.FAILED, error_type=why.type, error_message=f"{LOST.message}: {why.message}"), failure
 
 
-def _ends(
-    services: Services, job: JobRow, tasks: Sequence[FileTask], unfinished: FileResult, leftovers: Leftovers
-) -> Iterator[Ended]:
-    """The end of each file; those that have none are given it first."""
-    results = ends_so_far(services, job, tasks)
-    missing = [task for task in tasks if task.file_id not in results]
-    if missing:
-        waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
-        ends = [(task, _end_of(waiting.get(task.file_id), unfinished)) for task in missing]
-        services.files.end(job.job_id, job.run, ends)
-        # A function that outlived its execution may have been faster: what the table says is the end.
-        results |= services.files.results(job.job_id, job.run, missing)
+def _ends(services: Services, job: JobRow, tasks: Sequence[FileTask], leftovers: Leftovers) -> Iterator[Ended]:
+    """The end that each file has. A function that outlived its execution may have been faster than this one: what the
+    table says is the end."""
+    results = services.files.results(job.job_id, job.run, tasks)
     for task in tasks:
         # One that failed in the end may have had a function before that was killed and left an upload.
         if results[task.file_id].state not in LANDED:
             leftovers.abort(task)
-    return ((task, results[task.file_id]) for task in tasks)
+        yield task, results[task.file_id]
 
 
 def _end_of(waiting: FileResult | None, unfinished: FileResult) -> FileResult:

@@ -160,7 +160,7 @@ def dispatch_files(
     changed."""
     row = services.jobs.owned(job_id, execution)
     job = load_job(get_json(services, row.document_key), job_id)
-    carried = load_checkpoint(services, draft_key)
+    carried = load_checkpoint(services, row, draft_key)
     folder = new_work_folder(job_id, row.run)
     dispatch = Dispatch(
         services,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from sluiceway.aws.rows import JobRow
 from sluiceway.errors import NoProgressError
-from sluiceway.job_files import get_json, put_json
+from sluiceway.job_files import get_json, put_json, work_prefix
 from sluiceway.landing.relaying import MAX_IDLE
 from sluiceway.wiring import Services
 
@@ -22,9 +23,12 @@ def save_checkpoint(services: Services, folder: str, checkpoint: Mapping[str, An
     return key
 
 
-def load_checkpoint(services: Services, key: str | None) -> dict[str, Any]:
-    """Raises SinkError for a key that is not there; without a key it is empty."""
-    loaded: dict[str, Any] = get_json(services, key) if key else {}
+def load_checkpoint(services: Services, job: JobRow, key: str | None) -> dict[str, Any]:
+    """Empty without a key, for one of another run, which began anew since, and for a job that has ended: nothing is
+    kept of it. Raises SinkError for any other that is not there."""
+    if key is None or job.ended or not key.startswith(work_prefix(job.job_id, job.run)):
+        return {}
+    loaded: dict[str, Any] = get_json(services, key)
     return loaded
 
 
