@@ -27,6 +27,7 @@ from sluiceway.steps.gates import past_deadline, past_failures
 from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
 from sluiceway.steps.manifest import manifest_blocks
 from sluiceway.steps.outputs import LANDED, Outputs
+from sluiceway.steps.redriving import ends_so_far, is_old_news
 from sluiceway.steps.refreshing import send_back
 from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
 from sluiceway.wiring import Services
@@ -68,7 +69,7 @@ def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLe
     ending = Ending.of_event(event)
     job_id = event.get("job_id") or services.jobs.job_of(ending.execution)
     job = services.jobs.find(job_id) if job_id else None
-    if job is None or job.execution != ending.execution:
+    if job is None or job.execution != ending.execution or is_old_news(job, ending):
         return {"action": "DONE", "job_id": job_id, "status": "FAILED", "files": Counts().files}
     answer = {"action": "DONE", "job_id": job.job_id, "execution": job.execution}
     carried = load_checkpoint(services, job, event.get("ending_key"))
@@ -131,7 +132,7 @@ class _End:
         """Gives one to every file that has none, a transaction at a time. False: time ran out before the last; the
         table keeps what was given."""
         services, job = self._services, self._job
-        results = services.files.results(job.job_id, job.run, tasks)
+        results = ends_so_far(services, job, tasks)
         missing = sorted((task for task in tasks if task.file_id not in results), key=lambda task: task.shard)
         waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable and missing else {}
         for _, group in groupby(missing, key=lambda task: task.shard):
