@@ -46,6 +46,19 @@ def verified(*names: str) -> Callable[[Ran], None]:
     return check
 
 
+def vouched_only_by(*names: str) -> Callable[[Ran], None]:
+    def check(ran: Ran) -> None:
+        assert ran.result.verified_by == names
+
+    return check
+
+
+def asked_for_a_digest(ran: Ran) -> None:
+    """The server need not have been told; RFC 9530 has a header by which one is told which digest is of use."""
+    assert [request.get("want-repr-digest") for request in ran.requests] == ["sha-256=10"]
+    verified("source:sha256")(ran)
+
+
 def nothing_uploaded(ran: Ran) -> None:
     assert ran.calls == []
 

@@ -5,9 +5,22 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import time
 from email.utils import formatdate
 
-from tests.faults.checks import asked_once, began_anew, coding_kept, nothing_uploaded, resumed_at, verified, waited
+from awscrt import checksums
+
+from tests.faults.checks import (
+    asked_for_a_digest,
+    asked_once,
+    began_anew,
+    coding_kept,
+    nothing_uploaded,
+    resumed_at,
+    verified,
+    vouched_only_by,
+    waited,
+)
 from tests.faults.harness import BIG, EMPTY, FAILED, OTHER, PART, REJECTED, SMALL, STORED, Row
 from tests.faults.source import YESTERDAY, File, cut, serve
 from tests.faults.steps import (
@@ -28,6 +41,7 @@ NO_TAG = File(BIG.body, None)
 WEAK = File(BIG.body, 'W/"v1"')
 MIDDLE = PART + 77_777
 HTML = b"<html><body>Sorry, something went wrong.</body></html>"
+TOMORROW = formatdate(time.time() + 24 * 60 * 60, usegmt=True)
 ZIPPED = File(gzip.compress(SMALL.body, mtime=0))
 
 
@@ -36,7 +50,11 @@ def sha256(file: File) -> str:
 
 
 def b64(algorithm: str, data: bytes) -> str:
-    return base64.b64encode(hashlib.new(algorithm, data).digest()).decode()
+    crcs = {"crc32c": (checksums.crc32c, 4), "crc64nvme": (checksums.crc64nvme, 8)}
+    if algorithm not in crcs:
+        return base64.b64encode(hashlib.new(algorithm, data).digest()).decode()
+    crc, width = crcs[algorithm]
+    return base64.b64encode(crc(data).to_bytes(width, "big")).decode()
 
 
 CUTS = [
@@ -156,6 +174,8 @@ STATUSES = [
         [answer(503, Retry_After=YESTERDAY), serve(SMALL)], SMALL, check=waited(0)),
     Row("503 with Retry-After of a day", (STORED, None), [answer(503, Retry_After="86400"), serve(SMALL)], SMALL,
         check=waited(120)),
+    Row("503 with Retry-After as a date tomorrow", (STORED, None),
+        [answer(503, Retry_After=TOMORROW), serve(SMALL)], SMALL, check=waited(120)),
     Row("503 with a Retry-After that is none", (STORED, None), [answer(503, Retry_After="soon"), serve(SMALL)], SMALL,
         check=waited(0.5)),
     Row("429 to the rest", (STORED, None), [cut(BIG, MIDDLE), answer(429, Retry_After="3"), serve(BIG)], BIG,
@@ -199,7 +219,7 @@ TLS = [
 WRONG_MD5 = b64("md5", b"other")
 STATED = [
     Row("Repr-Digest agrees", (STORED, None),
-        [serve(SMALL, Repr_Digest=f"sha-256=:{b64('sha256', SMALL.body)}:")], SMALL, check=verified("source:sha256")),
+        [serve(SMALL, Repr_Digest=f"sha-256=:{b64('sha256', SMALL.body)}:")], SMALL, check=asked_for_a_digest),
     Row("Repr-Digest disagrees", (REJECTED, "DigestMismatchError"),
         [serve(SMALL, Repr_Digest=f"sha-256=:{b64('sha256', b'other')}:")]),
     Row("Repr-Digest disagrees with a large file", (REJECTED, "DigestMismatchError"),
@@ -208,10 +228,17 @@ STATED = [
     Row("Content-MD5 disagrees", (REJECTED, "DigestMismatchError"), [serve(SMALL, Content_MD5=WRONG_MD5)]),
     Row("Content-MD5 agrees after a cut", (STORED, None),
         [cut(BIG, MIDDLE, Content_MD5=b64("md5", BIG.body)), serve(BIG)], BIG, check=verified("source:md5")),
+    Row("Content-MD5 of a 206 is of the piece", (STORED, None),
+        [cut(BIG, MIDDLE), serve(BIG, Content_MD5=WRONG_MD5)], BIG, check=vouched_only_by()),
+    Row("x-goog-hash agrees", (STORED, None), [serve(BIG, x_goog_hash=f"crc32c={b64('crc32c', BIG.body)}")], BIG,
+        check=verified("source:crc32c")),
     Row("x-goog-hash disagrees", (REJECTED, "DigestMismatchError"),
         [serve(SMALL, x_goog_hash=f"crc32c=AAAAAA==,md5={b64('md5', SMALL.body)}")]),
     Row("x-goog-hash is of other stored bytes", (STORED, None),
         [serve(SMALL, x_goog_hash=f"md5={WRONG_MD5}", x_goog_stored_content_encoding="gzip")], SMALL),
+    Row("x-amz-checksum agrees", (STORED, None),
+        [serve(BIG, x_amz_checksum_crc64nvme=b64("crc64nvme", BIG.body), x_amz_checksum_type="FULL_OBJECT")], BIG,
+        check=verified("source:crc64nvme")),
     Row("x-amz-checksum disagrees", (REJECTED, "DigestMismatchError"),
         [serve(SMALL, x_amz_checksum_crc64nvme="AAAAAAAAAAA=", x_amz_checksum_type="FULL_OBJECT")]),
     Row("x-amz-checksum is of the parts", (STORED, None),
