@@ -65,7 +65,12 @@ class Functions(Construct):
         may.use_jobs_bucket(self.await_export, read=("jobs/*",))
         may.answer_tokens(self.await_export)
 
-        self.export_callback = self._function("ExportCallback", timeout_seconds=SHORT_SECONDS)
+        self.export_callback = self._function(
+            "ExportCallback",
+            timeout_seconds=SHORT_SECONDS,
+            # Its URL is public: a flood of calls must not use up the concurrency that files are moved with.
+            reserved_concurrency=settings.callback_reserved_concurrency,
+        )
         may.read_secrets(self.export_callback)
         may.answer_tokens(self.export_callback)
         # Export APIs cannot sign for IAM: the function itself proves every call by its id, its HMAC and its age.
@@ -226,6 +231,7 @@ class Functions(Construct):
             "SLUICEWAY_CALLBACK_URL": "",
             # Only who moves files asks another function for tokens.
             "SLUICEWAY_TOKEN_FUNCTION": "",
+            "SLUICEWAY_FILE_MEMORY_MB": str(settings.process_file_memory_mb),
             "SLUICEWAY_LARGE_MEMORY_MB": str(settings.process_file_large_memory_mb),
             # Every metric's one dimension: it tells the stacks of an account apart.
             "POWERTOOLS_SERVICE_NAME": settings.stack_id,

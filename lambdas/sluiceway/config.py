@@ -15,7 +15,8 @@ GIB = 1024**3
 @dataclass(frozen=True, slots=True)
 class Config:
     """Bytes, seconds and counts as their names say. `part_bytes` None lets the planner choose. `allowed_sources`
-    are HOST or HOST:PORT, permitted although private or plain http; `only_hosts`, unless empty, are the only others."""
+    are HOST or HOST:PORT, permitted although private or plain http; `only_hosts`, unless empty, are the only others.
+    `memory_bytes` is this function's, `file_memory_bytes` ProcessFile's, `large_memory_bytes` ProcessFileLarge's."""
 
     jobs_bucket: str
     jobs_table: str
@@ -37,6 +38,7 @@ class Config:
     batch_bytes: int = 64 * 1024**2
     batch_threads: int = 8
     split_bytes: int = 2 * GIB
+    file_memory_bytes: int = 512 * 1024**2
     large_memory_bytes: int = 5 * GIB
     callback_url: str = ""
     token_function: str = ""
@@ -68,6 +70,7 @@ class Config:
             split_bytes=int(env.get("SLUICEWAY_SPLIT_BYTES", str(2 * GIB))),
             callback_url=env.get("SLUICEWAY_CALLBACK_URL", ""),
             token_function=env.get("SLUICEWAY_TOKEN_FUNCTION", ""),
+            file_memory_bytes=int(env.get("SLUICEWAY_FILE_MEMORY_MB", "512")) * 1024**2,
             large_memory_bytes=int(env.get("SLUICEWAY_LARGE_MEMORY_MB", "5120")) * 1024**2,
         )
 

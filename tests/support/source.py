@@ -48,8 +48,9 @@ class Body:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a path answers. `length` is what Content-Length says when it should not say the truth; `cut_after`
-    closes the connection after so many bytes of body; `hold` is waited for before the second block."""
+    """What a path answers. `length` is what Content-Length says when it should not say the truth, and with `chunked`
+    there is none; `cut_after` closes the connection after so many bytes of body; `hold` is waited for before the second
+    block."""
 
     body: Body | bytes = b""
     status: int = 200
@@ -57,6 +58,7 @@ class Reply:
     length: int | None = None
     cut_after: int | None = None
     hold: threading.Event | None = None
+    chunked: bool = False
 
     @property
     def size(self) -> int:
@@ -135,18 +137,24 @@ def _handler(source: SourceServer) -> type[BaseHTTPRequestHandler]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(reply.size if reply.length is None else reply.length))
+            if reply.chunked:
+                self.send_header("Transfer-Encoding", "chunked")
+            else:
+                self.send_header("Content-Length", str(reply.size if reply.length is None else reply.length))
             self.end_headers()
             left = reply.size if reply.cut_after is None else reply.cut_after
             for n, block in enumerate(reply.blocks()):
                 if n == 1 and reply.hold is not None:
                     reply.hold.wait(60)
-                self.wfile.write(block[:left])
-                left -= len(block[:left])
+                piece = block[:left]
+                self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if reply.chunked else piece)
+                left -= len(piece)
                 if left == 0:
                     break
             if reply.cut_after is not None:
                 self.close_connection = True
+            elif reply.chunked:
+                self.wfile.write(b"0\r\n\r\n")
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
 

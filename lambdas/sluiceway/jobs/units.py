@@ -15,16 +15,20 @@ from sluiceway.jobs.files import FileTask
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """`count` files, standing in `length` bytes from `offset` of the object `manifest_key` in the jobs bucket.
-    The Map's item, so the names are an interface."""
+    """`count` files, standing in `length` bytes from `offset` of the object `manifest_key` in the jobs bucket. `large`:
+    one file, whose parts only ProcessFileLarge can hold. The Map's item, so the names are an interface."""
 
     manifest_key: str
     offset: int
     length: int
     count: int
+    large: bool = False
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        fields = asdict(self)
+        if not self.large:
+            del fields["large"]
+        return json.dumps(fields, separators=(",", ":")).encode()
 
 
 def is_batched(size: int | None, batch_bytes: int) -> bool:

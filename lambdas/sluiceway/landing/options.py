@@ -39,7 +39,8 @@ class Options:
 class Tools:
     """What a landing works with: the HTTP client, a botocore S3 client, extra headers for the source (may hold
     credentials), and where progress (bytes so far) and the remaining time are asked. `links_renewable`: a fresh link
-    may come, so an upload whose link has expired is left open for whoever goes on with it."""
+    may come, so an upload whose link has expired is left open for whoever goes on with it. `may_hand_over`: a function
+    with more memory goes on with what this one was given, when its parts turn out too small."""
 
     client: Client
     s3: Any
@@ -47,3 +48,4 @@ class Tools:
     on_progress: Callable[[int], None] | None = None
     time_left: TimeLeft | None = None
     links_renewable: bool = False
+    may_hand_over: bool = False

@@ -31,7 +31,7 @@ from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
-from sluiceway.transfer.plan import Limits, Plan, plan_parts
+from sluiceway.transfer.plan import Limits, Plan, fits, plan_parts
 from sluiceway.transfer.segments import COMBINABLE, SegmentSum, combine, plan_segments
 from sluiceway.transfer.verify import Expectation
 
@@ -78,9 +78,12 @@ def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: 
         raise LengthMismatchError(
             f"expected {task.size} bytes as stated by the caller, the source announces {facts.length}"
         )
-    plan = plan_parts(
-        facts.length, memory_bytes=options.memory_bytes, uploaders=options.uploaders, part_bytes=options.part_bytes
-    )
+    room: Any = {
+        "memory_bytes": options.memory_bytes, "uploaders": options.uploaders, "part_bytes": options.part_bytes
+    }  # fmt: skip
+    if not fits(facts.length, **room):
+        return f"its {facts.length} bytes need larger parts than the functions that move segments can hold"
+    plan = plan_parts(facts.length, **room)
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
     upload = Upload(tools.s3, target_of(task, options, facts.headers, checksum.name))
     return Split(

@@ -17,6 +17,7 @@ from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.units import Unit, UnitPacker, is_batched
 from sluiceway.pieces import Pieces, SortedRecords
 from sluiceway.sink.storage import ObjectWriter
+from sluiceway.transfer.plan import fits
 from sluiceway.wiring import Services
 
 NUMBER_BYTES = 8
@@ -95,8 +96,8 @@ class Lists:
                 for block in pieces.read():
                     manifest.write(block)
             for record in self._singles.merged():
-                _, offset, length = _numbers(record)
-                self._write(units, offset, length, 1)
+                rank, offset, length = _numbers(record)
+                self._write(units, offset, length, 1, large=rank > 0 and not self._fits(LARGEST - rank))
             for record in self._batches.records(RECORD_BYTES):
                 offset, length, count = _numbers(record)
                 self._write(units, self._large.size + offset, length, count)
@@ -107,8 +108,14 @@ class Lists:
         if unit is not None:
             self._batches.write(_record(unit.offset, unit.length, unit.count))
 
-    def _write(self, units: ObjectWriter, offset: int, length: int, count: int) -> None:
-        unit = Unit(key_of(self._job_id, MANIFEST), offset, length, count)
+    def _fits(self, size: int) -> bool:
+        config = self._services.config
+        return fits(
+            size, memory_bytes=config.file_memory_bytes, uploaders=config.uploaders, part_bytes=config.part_bytes
+        )
+
+    def _write(self, units: ObjectWriter, offset: int, length: int, count: int, *, large: bool = False) -> None:
+        unit = Unit(key_of(self._job_id, MANIFEST), offset, length, count, large)
         units.write((b",\n" if self.totals.units else b"[") + unit.to_json())
         self.totals.units += 1
 

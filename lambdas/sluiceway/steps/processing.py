@@ -76,6 +76,9 @@ def process_unit(
     done = services.files.results(job_id, job.run, tasks) | services.files.staged(job_id, job.run, tasks)
     tasks = [task for task in tasks if task.file_id not in done]
     whole = carry["whole"]
+    # Told here, not by a Choice of its own: a transition for every unit would cost more than this invocation.
+    if unit.large and services.config.memory_bytes < services.config.large_memory_bytes:
+        return Worked([], needs_memory=True)
     if not whole and len(tasks) == 1 and tasks[0].split:
         split = _begin_split(services, job, tasks[0])
         if not isinstance(split, str):

@@ -53,7 +53,8 @@ def try_split(services: Services, job: JobRow, task: FileTask) -> Split | str:
     task = reachable(services, job, task)
     return begin_split(
         task,
-        options_of(services, job),
+        # Of the functions that move the segments, whoever begins the file.
+        replace(options_of(services, job), memory_bytes=services.config.file_memory_bytes),
         tools_for(services, job, task),
         split_bytes=services.config.split_bytes,
         segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),

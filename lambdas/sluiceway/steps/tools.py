@@ -56,7 +56,16 @@ def tools_for(
         from sluiceway.exports.access import headers_for
 
         headers = {**headers_for(services, job, task), **headers}
-    return Tools(services.source, services.s3, headers, on_progress, time_left, links_renewable)
+    config = services.config
+    return Tools(
+        services.source,
+        services.s3,
+        headers,
+        on_progress,
+        time_left,
+        links_renewable,
+        may_hand_over=config.memory_bytes < config.large_memory_bytes,
+    )
 
 
 def reachable(services: Services, job: JobRow, task: FileTask) -> FileTask:

@@ -185,9 +185,10 @@ class Transfer:
 
     def _pause(self, number: int, buffer: Buffer, filled: int) -> Paused:
         """Ends at a part's boundary: what is read of part `number` becomes a part of its own where S3 takes one so
-        small, else it is dropped and read again."""
+        small and parts are left for the rest, else it is dropped and read again."""
         place = self._mark
-        if filled >= self._plan.limits.min_part_bytes:
+        limits = self._plan.limits
+        if filled >= limits.min_part_bytes and number < limits.max_parts:
             self._uploads.submit(number, buffer, filled)
             place = self._position(number + 1)
         self._uploads.drain()

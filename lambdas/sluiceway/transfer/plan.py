@@ -8,7 +8,7 @@ Buffers are anonymous maps touched page by page, so a small file never pays for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sluiceway.errors import PlanError
 
@@ -47,16 +47,17 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Part sizes of one file. `growth_parts`: after so many parts of one size the next are twice as large, up to
-    `largest_part_bytes`; 0 keeps them uniform."""
+    """Part sizes of one file from part `first_part` on. `growth_parts`: after so many parts of one size the next are
+    twice as large, up to `largest_part_bytes`; 0 keeps them uniform."""
 
     part_bytes: int
     largest_part_bytes: int
     growth_parts: int
     limits: Limits
+    first_part: int = 1
 
     def bytes_of_part(self, number: int) -> int:
-        """Size of part `number` (1, 2, …) unless the file ends in it. Raises PlanError past the last part S3 takes."""
+        """Size of part `number` unless the file ends in it. Raises PlanError past the last part S3 takes."""
         if number > self.limits.max_parts:
             raise PlanError(
                 f"the file needs more than {self.limits.max_parts} parts of up to {self.largest_part_bytes} bytes; "
@@ -65,7 +66,7 @@ class Plan:
         if not self.growth_parts:
             return self.part_bytes
         # Past 64 doublings any size has long met its ceiling; the cap keeps the shift small.
-        doublings = min(64, (number - 1) // self.growth_parts)
+        doublings = min(64, (number - self.first_part) // self.growth_parts)
         return min(self.part_bytes << doublings, self.largest_part_bytes)
 
 
@@ -77,17 +78,23 @@ def plan_parts(
     part_bytes: int | None = None,
     max_file_bytes: int = MAX_OBJECT_BYTES,
     limits: Limits | None = None,
+    first_part: int = 1,
+    offset: int = 0,
 ) -> Plan:
     """Plans a file of `length` bytes (None: unknown, up to `max_file_bytes`) for a function of `memory_bytes` that
     holds `uploaders` + 1 part buffers. `part_bytes` overrides the choice; it grows where the file would need more
-    parts than S3 takes. Raises PlanError when the file cannot fit."""
+    parts than S3 takes. `first_part` and `offset`: where an earlier invocation stopped, which may have cut a part short.
+    Raises PlanError when the file cannot fit."""
     limits = limits or Limits()
     largest = _largest_part(memory_bytes, uploaders, part_bytes, limits)
+    left = replace(limits, max_parts=limits.max_parts - first_part + 1)
     if length is None:
-        return _plan_unknown(part_bytes or largest, largest, max_file_bytes, limits)
+        # One byte more: after the last of max_file_bytes there is still a part to find the end of the body in.
+        plan = _plan_unknown(part_bytes or largest, largest, max_file_bytes + 1 - offset, left)
+        return replace(plan, limits=limits, first_part=first_part)
     if length > limits.max_object_bytes:
         raise PlanError(f"a file of {length} bytes exceeds the {limits.max_object_bytes} that S3 takes as one object")
-    needed = _round_up(-(-length // limits.max_parts), limits)
+    needed = _round_up(-(-(length - offset) // max(1, left.max_parts)), limits)
     if needed > largest:
         raise PlanError(
             f"a file of {length} bytes needs parts of {needed} bytes ({limits.max_parts} at most); "
@@ -97,7 +104,7 @@ def plan_parts(
         # As few parts, but alike: the first goes out sooner and the last is not the one all wait for.
         part_bytes = max(limits.min_part_bytes, _round_up(-(-length // -(-length // largest)), limits))
     size = max(part_bytes or largest, needed)
-    return Plan(size, size, 0, limits)
+    return Plan(size, size, 0, limits, first_part)
 
 
 def largest_file(

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from sluiceway.jobs.units import Unit
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps.processing import next_step, process_unit
+from sluiceway.transfer import plan
+from sluiceway.transfer.checkpoint import Checkpoint
+from sluiceway.wiring import services
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy, forget_services
+from tests.support.ranges import File, range_source
 from tests.support.source import Body, Reply, SourceServer
 
+MIB = 1024**2
 TIB = 1024**4
 
 
@@ -20,10 +31,25 @@ def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: 
         yield deployment
 
 
-def unit_of(deployment: Deployment, source: SourceServer) -> dict[str, object]:
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets the MB of the function that is invoked next, in an S3 that takes four parts of an object."""
+
+    def of(mb: int) -> None:
+        monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(mb))
+        monkeypatch.setenv("SLUICEWAY_MAX_FILE_BYTES", str(100 * MIB))
+        forget_services()
+
+    limits = plan.Limits(max_parts=4)
+    monkeypatch.setattr(plan, "Limits", lambda: limits)
+    return of
+
+
+def unit_of(deployment: Deployment, url: str, **more: object) -> dict[str, Any]:
     execution = deployment.new_execution()
     owner = {"execution": execution, "job_id": "huge"}
-    deployment.start({"job_id": "huge", "source": {"type": "urls", "files": [source.url("/huge")]}}, execution)
+    files = [{"url": url, "key": "huge", **more}]
+    deployment.start({"job_id": "huge", "source": {"type": "urls", "files": files}}, execution)
     state = deployment.invoke("dispatch_files", owner)
     (unit,) = json.loads(deployment.read(state["units_key"]))
     return {**owner, "unit": unit}
@@ -32,7 +58,7 @@ def unit_of(deployment: Deployment, source: SourceServer) -> dict[str, object]:
 def test_process_file_hands_over_what_needs_larger_parts(deployment: Deployment, source: SourceServer) -> None:
     # The server announces 1 TiB: 10,000 parts of 110 MB, three of which 512 MB cannot hold.
     source.replies |= {"/huge": Reply(Body(1000), length=TIB)}
-    event = unit_of(deployment, source)
+    event = unit_of(deployment, source.url("/huge"))
 
     answer = deployment.invoke("process_file", event)
 
@@ -44,7 +70,7 @@ def test_the_larger_function_says_so_where_even_it_is_too_small(
     deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source.replies |= {"/huge": Reply(Body(1000), length=8 * TIB)}
-    event = unit_of(deployment, source)
+    event = unit_of(deployment, source.url("/huge"))
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "5120")
     forget_services()
 
@@ -54,3 +80,57 @@ def test_the_larger_function_says_so_where_even_it_is_too_small(
     assert answer["files"]["failed"] == 1
     (line,) = deployment.lines("huge", "report.jsonl")
     assert line["error"]["type"] == "PlanError"
+
+
+def test_a_file_whose_stated_size_is_too_large_is_routed_when_it_is_listed(
+    deployment: Deployment, source: SourceServer
+) -> None:
+    event = unit_of(deployment, source.url("/huge"), size=TIB)
+
+    assert event["unit"]["large"] is True
+    assert deployment.invoke("process_file", event) == {**event, "action": "LARGE"}
+    assert source.requests == []
+
+
+def test_a_file_of_unknown_length_is_handed_over_when_its_parts_run_out(
+    deployment: Deployment, source: SourceServer, memory: Callable[[int], None]
+) -> None:
+    body = Body(21 * MIB)
+    source.replies |= {"/huge": Reply(body, chunked=True)}
+    memory(50)  # three parts of 5 MiB in 30 % of it: the fifth part is one too many
+    event = unit_of(deployment, source.url("/huge"))
+
+    answer = deployment.invoke("process_file", event)
+    assert answer == {**event, "action": "LARGE"}
+    assert deployment.unfinished_uploads() == []
+
+    memory(5120)
+    assert deployment.invoke("process_file_large", answer)["action"] == "DONE"
+    assert deployment.landed() == {"huge": body.read()}
+
+
+def test_what_a_stopped_invocation_has_sent_goes_over_with_the_file(
+    deployment: Deployment, memory: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = File(40 * MIB)
+    with range_source({"/huge": file}) as ranges:
+        monkeypatch.setenv("SLUICEWAY_ALLOWED_SOURCES", ranges.host)
+        memory(100)  # four parts of 10 MiB hold the file, unless one of them is cut short
+        event = unit_of(deployment, ranges.url("/huge"))
+        unit = Unit(**event["unit"])
+        # The clock is looked at before each read: the first part ends with some of its 10 MiB.
+        short = TimeLeft(14, itertools.count().__next__)
+        relayed = next_step(event, process_unit(services(), event["job_id"], event["execution"], unit, short))
+        (carried,) = relayed["carry"]["files"].values()
+        sent = Checkpoint.from_dict(carried).position.offset
+        assert 5 * MIB <= sent < 10 * MIB
+
+        answer = deployment.invoke("process_file", relayed)
+        assert answer == {**relayed, "action": "LARGE"}
+
+        memory(5120)
+        assert deployment.invoke("process_file_large", answer)["action"] == "DONE"
+        assert ranges.requests[-1] == ("/huge", f"bytes={sent}-")
+    landed = deployment.landed()["huge"]
+    assert hashlib.sha256(landed).hexdigest() == file.sha256()
+    assert deployment.unfinished_uploads() == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.checksum import CRC32
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
-from sluiceway.transfer.plan import Limits, Plan
+from sluiceway.transfer.plan import Limits, Plan, plan_parts
 from sluiceway.transfer.verify import Expectation
 
 MIN_PART = 5
@@ -80,11 +80,17 @@ def test_any_stops_give_the_same_object_and_digests(
     body: bytes, part: int, step: int, stops: list[int], tells: bool
 ) -> None:
     s3, checkpoint = MemoryS3(), None
-    plan = Plan(part, part, 0, Limits(MIN_PART, 1000, 1000, 1000))
+    # As few parts as hold the body: a part that a stop cuts short must be made up for by larger ones.
+    limits = Limits(MIN_PART, 1000, max(1, -(-len(body) // part)), 1000)
     expectation = Expectation(len(body), {"caller": {"md5": hashlib.md5(body).hexdigest()}})
     for stop in [*map(stop_after, stops), stop_after(10**6)]:
         begin = checkpoint.position if checkpoint else None
-        source = MemorySource(body, begin.offset if begin else 0, step, tells=tells)
+        offset, first_part = (begin.offset, begin.next_part) if begin else (0, 1)
+        source = MemorySource(body, offset, step, tells=tells)
+        plan = plan_parts(
+            source.length, memory_bytes=10_000, uploaders=2, part_bytes=part, max_file_bytes=len(body), limits=limits,
+            first_part=first_part, offset=offset,
+        )  # fmt: skip
         outcome = Transfer(
             source, s3, plan, expectation, uploaders=2, max_bytes=1000, checksum=CRC32, stop=stop, begin=begin
         ).run()

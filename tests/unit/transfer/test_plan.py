@@ -164,8 +164,39 @@ def test_an_unknown_length_starts_with_the_part_size_asked_for_and_doubles_it() 
 
 
 def test_an_unknown_length_needs_no_growth_where_ten_thousand_parts_reach_the_limit() -> None:
-    plan = plan_parts(None, memory_bytes=FUNCTION, uploaders=2, part_bytes=8 * MIB, max_file_bytes=10_000 * 8 * MIB)
+    # One byte is kept for the part in which the end of the body is found.
+    bound = MAX_PARTS * 8 * MIB - 1
+    plan = plan_parts(None, memory_bytes=FUNCTION, uploaders=2, part_bytes=8 * MIB, max_file_bytes=bound)
     assert {plan.bytes_of_part(number) for number in (1, 5_000, MAX_PARTS)} == {8 * MIB}
+
+
+@pytest.mark.parametrize(
+    ("length", "first_part", "offset", "part_bytes"),
+    [
+        # As planned from the beginning, for as long as the parts left hold what is left.
+        (100, 4, 30, 10),
+        (100, 4, 31, 10),
+        # Part 3 was cut short at 5 bytes, and 75 are left for seven parts.
+        (100, 4, 25, 11),
+        (100, 10, 55, 45),
+        (None, 4, 30, 10),
+        (None, 4, 25, 10),
+    ],
+)
+def test_after_a_part_cut_short_the_rest_still_fits(
+    length: int | None, first_part: int, offset: int, part_bytes: int
+) -> None:
+    plan = plan_parts(
+        length, memory_bytes=1000, uploaders=2, part_bytes=10, max_file_bytes=100, limits=TINY,
+        first_part=first_part, offset=offset,
+    )  # fmt: skip
+    assert plan.bytes_of_part(first_part) == part_bytes
+    assert offset + sum(plan.bytes_of_part(number) for number in range(first_part, TINY.max_parts + 1)) >= 100
+
+
+def test_where_no_part_left_is_large_enough_the_rest_is_refused() -> None:
+    with pytest.raises(PlanError, match=r"a file of 100 bytes needs parts of 11 bytes \(10 at most\)"):
+        plan_parts(100, memory_bytes=100, uploaders=2, part_bytes=10, limits=TINY, first_part=4, offset=25)
 
 
 @given(
