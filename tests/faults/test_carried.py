@@ -9,11 +9,13 @@ from typing import Any
 
 import pytest
 
-from sluiceway.jobs.files import FileTask
-from sluiceway.landing.land import land
-from sluiceway.landing.options import Options
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.landing.land import land, land_or_pause
+from sluiceway.landing.options import Options, Tools
+from sluiceway.landing.relaying import TimeLeft
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
+from sluiceway.transfer.checkpoint import Checkpoint
 from tests.faults.harness import BIG, KEY, PART, SMALL, s3_of
 from tests.faults.source import YESTERDAY, File, Source, serve
 from tests.faults.store import BUCKET, Store
@@ -71,6 +73,25 @@ def test_the_sha256_of_a_single_put_is_metadata(store: Store) -> None:
 def test_the_sha256_of_an_upload_in_parts_is_a_tag_beside_the_jobs_own(store: Store) -> None:
     head = carried(store, BIG, Options(part_bytes=PART, tags={"team": "a b"}))
     assert head["tags"] == {"team": "a b", "sha256": SHA256[BIG]}
+
+
+@pytest.mark.parametrize("stated", [False, True], ids=["found on the way", "stated beforehand"])
+def test_the_sha256_of_a_relayed_file_is_carried_too(store: Store, stated: bool) -> None:
+    options = Options(part_bytes=PART, tags={"team": "a b"})
+    with Source([serve(BIG)]) as source:
+        s3, client = s3_of(store), Client(UrlPolicy([source.host]))
+        task = FileTask(source.url("/f.csv"), BUCKET, KEY, digests={"sha256": SHA256[BIG]} if stated else {})
+        ends = TimeLeft(float("inf"))
+        tools = Tools(client, s3, on_progress=lambda count: ends.end_now() if count > PART else None, time_left=ends)
+        paused = land_or_pause(task, options, tools)
+        assert isinstance(paused, Checkpoint)
+        result = land_or_pause(task, options, Tools(client, s3), Checkpoint.from_dict(paused.to_dict()))
+        client.close()
+        head = s3.head_object(Bucket=BUCKET, Key=KEY)
+        tags = {each["Key"]: each["Value"] for each in s3.get_object_tagging(Bucket=BUCKET, Key=KEY)["TagSet"]}
+    assert isinstance(result, FileResult) and result.relays == 1
+    assert tags == {"team": "a b"} | ({} if stated else {"sha256": SHA256[BIG]})
+    assert head["Metadata"].get("sha256") == (SHA256[BIG] if stated else None)
 
 
 def test_a_sha256_stated_beforehand_is_metadata_in_parts_too(store: Store) -> None:

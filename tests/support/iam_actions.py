@@ -59,6 +59,8 @@ def _s3(call: Call) -> Needed:
             return iter([("s3:DeleteObject", f"{arn}/*")])
         raise ValueError(f"{call.caller}: {call.method} {call.path}?{call.query}")
     match call.method:
+        case "PUT" if "tagging" in asked:
+            action = "s3:PutObjectTagging"
         case "GET" if "uploadId" in asked:
             action = "s3:ListMultipartUploadParts"
         case "GET" | "HEAD":

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from sluiceway.jobs.files import FileTask
+from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.redact import redact_url
 from sluiceway.sink.existing import Existing
 from sluiceway.sink.upload import ATTEMPT_METADATA, Target
@@ -24,6 +24,8 @@ MAX_METADATA_BYTES = 2048
 # Room kept for what the upload adds: the attempt's id and the SHA-256.
 KEPT_BYTES = len(ATTEMPT_METADATA) + 32 + len("sha256") + 64
 MAX_HEADER_CHARS = 1024
+# S3 User Guide, "Categorizing your storage using tags": ten an object.
+MAX_TAGS = 10
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 _FILE_NAME = re.compile(r'filename="?([^";]+)"?', re.IGNORECASE)
 # Not codings of the stored bytes: "no coding", and S3's own framing, which some stores report back.
@@ -81,6 +83,15 @@ def metadata_of(
             break
         found[name] = value
     return found
+
+
+def late_tags(options: Options, result: FileResult) -> dict[str, str] | None:
+    """The tags of an object sent in parts, its SHA-256 among them. None where that is metadata, as one that was stated
+    before the upload began, or where the job's own tags leave no room."""
+    stated = any(name.endswith(":sha256") for name in result.verified_by)
+    if stated or "sha256" not in result.digests or len(options.tags) >= MAX_TAGS:
+        return None
+    return {**options.tags, "sha256": result.digests["sha256"]}
 
 
 def source_url(task: FileTask) -> str:

@@ -6,7 +6,6 @@ tables and functions.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,7 +16,6 @@ from sluiceway.errors import (
     FileExistsInSinkError,
     RangesRefusedError,
     SendAgainError,
-    SinkError,
     SourceError,
     SourceRestartError,
     SourceStatusError,
@@ -25,7 +23,7 @@ from sluiceway.errors import (
 )
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
-from sluiceway.landing.facts import conditions_of, target_of
+from sluiceway.landing.facts import conditions_of, late_tags, target_of
 from sluiceway.landing.memory import recent_peak_memory_bytes
 from sluiceway.landing.options import Options, Tools
 from sluiceway.landing.relaying import next_checkpoint, with_sums
@@ -45,9 +43,6 @@ from sluiceway.transfer.verify import Expectation
 
 # How often a file may be begun anew because its source changed or cannot resume.
 MAX_RESTARTS = 3
-# S3 User Guide, "Categorizing your storage using tags": ten an object.
-MAX_TAGS = 10
-_logger = logging.getLogger(__name__)
 
 
 # What a signed link answers once it has expired or been revoked.
@@ -131,15 +126,7 @@ def _attempt(
         stated = stated_digests(source.headers)
         kind = StagedUpload if options.stage else Upload
         with kind(tools.s3, target_of(task, options, source.headers, name, stated)) as upload:
-            result = _move(task, options, tools, source, upload, stated, checkpoint, began)
-            if (
-                isinstance(result, FileResult)
-                and not options.stage
-                and result.parts > 1
-                and "sha256" not in {**stated, **task.digests}
-            ):
-                _tag(upload, options, result)
-            return result
+            return _move(task, options, tools, source, upload, stated, checkpoint, began)
 
 
 def _go_on(task: FileTask, tools: Tools, begun: Begun, upload: Upload) -> Download:
@@ -176,16 +163,6 @@ def _open_unless_there(task: FileTask, options: Options, tools: Tools) -> Downlo
     return FileResult(
         FileState.SKIPPED, digests=known, etag=existing.etag, reason=f"the source is unchanged since {where} was landed"
     )
-
-
-def _tag(upload: Upload, options: Options, result: FileResult) -> None:
-    """Adds the SHA-256, which was not known when the upload began, as a tag. The object is whole without it."""
-    if len(options.tags) >= MAX_TAGS:
-        return
-    try:
-        upload.tag({**options.tags, "sha256": result.digests["sha256"]})
-    except SinkError as error:
-        _logger.warning("no SHA-256 tag: %s", error)
 
 
 def _move(
@@ -230,6 +207,9 @@ def _move(
         result = _result(outcome, measured, source.validator)
         if isinstance(upload, StagedUpload) and upload.staged is not None:
             return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
+        tags = late_tags(options, result) if result.parts > 1 else None
+        if tags is not None:
+            upload.tag(tags)
         return result
     shown = redact_url(task.url)
     if outcome.error is not None and outcome.position.offset == (checkpoint.position.offset if checkpoint else 0):

@@ -51,9 +51,17 @@ class StagedUpload(Upload):
         return ""
 
 
-def complete_staged(s3: Any, bucket: str, key: str, staged: Staged, condition: Mapping[str, str]) -> str:
-    """Makes a staged object visible; returns its ETag. May be called again after a lost reply or a crash: an object
-    that is ours already is the answer. Raises SinkError."""
+def complete_staged(
+    s3: Any,
+    bucket: str,
+    key: str,
+    staged: Staged,
+    condition: Mapping[str, str],
+    tags: Mapping[str, str] | None = None,
+) -> str:
+    """Makes a staged object visible, and gives it `tags`, as far as S3 takes them, in place of those it was staged
+    with; returns its ETag. May be called again after a lost reply or a crash: an object that is ours already is the
+    answer. Raises SinkError."""
     target = Target(bucket, key, condition=condition, checksum_name=staged.checksum_name)
     upload = Upload(s3, target, upload_id=staged.upload_id, attempt=staged.attempt)
     try:
@@ -62,5 +70,9 @@ def complete_staged(s3: Any, bucket: str, key: str, staged: Staged, condition: M
         existing = find_existing(s3, bucket, key)
         if existing is None or existing.metadata.get(ATTEMPT_METADATA) != staged.attempt:
             raise
-        return existing.etag
-    return upload.complete(staged.size, staged.checksum)
+        etag = existing.etag
+    else:
+        etag = upload.complete(staged.size, staged.checksum)
+    if tags is not None:
+        upload.tag(tags)
+    return etag

@@ -119,10 +119,14 @@ class Upload:
         return etag
 
     def tag(self, tags: Mapping[str, str]) -> None:
-        """Replaces the tags of the version just completed. Raises SinkError; the object stands all the same."""
+        """Replaces the tags of the version just completed. S3 may refuse: the object is whole without them, and the log
+        tells."""
         version = {"VersionId": self._version} if self._version else {}
         named = [{"Key": name, "Value": value} for name, value in tags.items()]
-        self._call("put_object_tagging", Tagging={"TagSet": named}, **version)
+        try:
+            self._call("put_object_tagging", Tagging={"TagSet": named}, **version)
+        except SinkError as error:
+            _logger.warning("no SHA-256 tag: %s", error)
 
     def load_parts(self, next_part: int, offset: int) -> None:
         """Asks S3 for the parts already sent: 1 to `next_part` - 1, `offset` bytes in all. A part sent after the

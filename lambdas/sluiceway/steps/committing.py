@@ -16,6 +16,7 @@ from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FileExistsInSinkError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
+from sluiceway.landing.facts import late_tags
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.storage import abort_upload
@@ -26,7 +27,7 @@ from sluiceway.steps.tools import options_of
 from sluiceway.wiring import Services
 
 COMMIT, ABORT = "commit", "abort"
-# Files completed at a time, each one request to S3.
+# Files completed at a time, each a few requests to S3.
 THREADS = 8
 
 
@@ -68,9 +69,11 @@ def _end(services: Services, job: JobRow, task: FileTask, result: FileResult) ->
         abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
         why = "the job lands all of its files or none, and some could not be"
         return task, replace(result, state=FileState.CANCELLED, staged=None, reason=why)
-    condition = {"IfNoneMatch": "*"} if options_of(services, job).if_exists == "never" else {}
+    options = options_of(services, job)
+    condition = {"IfNoneMatch": "*"} if options.if_exists == "never" else {}
+    tags = late_tags(options, result)
     try:
-        etag = complete_staged(services.s3, task.bucket, task.key, staged, condition)
+        etag = complete_staged(services.s3, task.bucket, task.key, staged, condition, tags)
     except FileExistsInSinkError as error:
         abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
         return task, replace(result, state=FileState.SKIPPED, staged=None, reason=str(error))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 
 from tests.support.deployment import Deployment
@@ -40,6 +42,24 @@ def test_nothing_is_visible_before_the_commit_and_everything_after(deployment: D
     assert deployment.unfinished_uploads() == []
     sums = {line["key"]: line["sha256"] for line in deployment.lines("together", "report.jsonl")}
     assert sums["large"] == Body(11 * 1024**2, seed=3).digest()
+
+
+def test_every_object_carries_its_sha256(deployment: Deployment, files: SourceServer) -> None:
+    stated = Body(2000, seed=2)
+    files.replies["/stated"] = Reply(stated)
+    entries = [{"url": files.url("/stated"), "sha256": stated.digest()}, *map(files.url, ("/a", "/empty", "/large"))]
+    tagged = document(files, *entries, destination={"tags": {"team": "x"}})
+    deployment.commit(deployment.transfer(tagged))
+
+    s3 = deployment.client("s3")
+    for key, body in deployment.landed().items():
+        named = {"Bucket": deployment.landing_bucket, "Key": key}
+        tags = {each["Key"]: each["Value"] for each in s3.get_object_tagging(**named)["TagSet"]}
+        sha256 = hashlib.sha256(body).hexdigest()
+        if key == "stated":
+            assert (tags, s3.head_object(**named)["Metadata"]["sha256"]) == ({"team": "x"}, sha256)
+        else:
+            assert tags == {"team": "x", "sha256": sha256}
 
 
 def test_one_bad_file_and_no_object_appears(deployment: Deployment, files: SourceServer) -> None:
