@@ -15,12 +15,11 @@ from aws_cdk import aws_lambda as lambda_
 
 from infra.functions import Functions
 from infra.measures import Measures
-from infra.settings import Settings
 from infra.workflow import Workflow
 from sluiceway import telemetry
 
 # Half of the memory is kept for what nobody foresaw: past it, one more thread or a bigger part ends in a kill.
-MEMORY_SHARE = 0.5
+MEMORY_PERCENT = 50
 FAILING_PERCENT = 5
 # Throttling is waited out by the state machine; an hour's worth of it means that the account's limit is too small.
 THROTTLES_IN_FIVE_MINUTES = 100
@@ -42,9 +41,9 @@ class Alarm:
         return f"{self.why} First: {self.first}"
 
 
-def alarms(settings: Settings, measures: Measures, functions: Functions, workflow: Workflow) -> list[Alarm]:
+def alarms(measures: Measures, functions: Functions, workflow: Workflow) -> list[Alarm]:
     """Every alarm of a stack, the most urgent first."""
-    return [*_of_executions(workflow), *_of_files(measures), *_of_functions(settings, measures, functions)]
+    return [*_of_executions(workflow), *_of_files(measures), *_of_functions(measures, functions)]
 
 
 def _of_executions(workflow: Workflow) -> list[Alarm]:
@@ -124,14 +123,13 @@ def _of_files(measures: Measures) -> list[Alarm]:
     ]
 
 
-def _of_functions(settings: Settings, measures: Measures, functions: Functions) -> list[Alarm]:
-    half_mb = settings.process_file_memory_mb * MEMORY_SHARE
+def _of_functions(measures: Measures, functions: Functions) -> list[Alarm]:
     return [
         Alarm(
             "MemoryHigh",
-            measures.most(telemetry.PEAK_MEMORY_MB),
-            half_mb,
-            f"ProcessFile used {half_mb:.0f} of its {settings.process_file_memory_mb} MB: it should be constant.",
+            measures.most(telemetry.PEAK_MEMORY_PERCENT),
+            MEMORY_PERCENT,
+            f"A function that moves files used {MEMORY_PERCENT} % of its memory: it should be constant, and less.",
             "lower uploaders or part_mib, or raise process_file_memory_mb; then find what grew.",
         ),
         Alarm(

@@ -126,8 +126,9 @@ def _time(settings: Settings, measures: Measures) -> list[Row]:
                 width=HALF,
             ),
             _graph(
-                f"Memory of ProcessFile, of {settings.process_file_memory_mb} MB",
+                f"Memory of functions that move files; ProcessFile has {settings.process_file_memory_mb} MB",
                 [measures.most(telemetry.PEAK_MEMORY_MB)],
+                right=[measures.most(telemetry.PEAK_MEMORY_PERCENT, "of the function's, %")],
                 width=HALF,
             ),
         ],
@@ -161,13 +162,14 @@ def _cost(measures: Measures, functions: Functions, storage: Storage) -> Row:
 def _compute_usd(functions: Functions, prices: Prices) -> cloudwatch.MathExpression:
     """Lambda's bill: milliseconds by gigabytes, and requests. Functions of one size are added up first: SUM passes
     over those that have not run, where `+` would find no answer. Of requests only those for units are counted:
-    a job makes a handful of others, and CloudWatch gives away dashboards of up to 50 metrics. For the same reason the
-    check of unfinished uploads is left out, four runs a day that no job makes."""
+    a job makes a handful of others, and CloudWatch gives away dashboards of up to 50 metrics. For the same reason what
+    runs for a moment in a whole job, or four times a day, is left out."""
     metrics: dict[str, cloudwatch.IMetric] = {
         f"i{n}": function.metric_invocations(statistic="Sum") for n, function in enumerate(functions.of_units)
     }
     by_size: dict[int, list[str]] = {}
-    of_jobs = {each: mb for each, mb in functions.memory_mb.items() if each != functions.count_stale_uploads}
+    brief = {functions.await_export, functions.export_callback, functions.count_stale_uploads}
+    of_jobs = {each: memory_mb for each, memory_mb in functions.memory_mb.items() if each not in brief}
     for n, (function, memory_mb) in enumerate(of_jobs.items()):
         metrics[f"d{n}"] = function.metric_duration(statistic="Sum")
         by_size.setdefault(memory_mb, []).append(f"d{n}")

@@ -29,10 +29,12 @@ from infra.workflow import Workflow
 # Names of saved queries, and what they ask of every function's log.
 FIELDS = ["@timestamp", "function_name", "level", "message"]
 STORY = [*FIELDS, "bucket", "key", "state", "bytes", "seconds", "error_type", "error_message", "function_request_id"]
+BROKEN = r"^\[ERROR\]|Task timed out after|Runtime\.ExitError|Runtime exited|signal: killed"
 QUERIES = {
     "a job's whole story": (STORY, ['job_id = "JOB_ID"'], "@timestamp asc"),
     "why files failed": (STORY, ['state in ["FAILED", "REJECTED"]'], "@timestamp desc"),
-    "errors": ([*FIELDS, "job_id", "exception_name", "exception"], ['level = "ERROR"'], "@timestamp desc"),
+    # What a handler raises, and what ends its process, is told by Lambda's runtime and platform in lines of their own.
+    "errors": (["@timestamp", "@log", "@message"], [f"@message like /{BROKEN}/"], "@timestamp desc"),
     "slowest files": (STORY, ['state = "STORED"'], "seconds desc"),
 }
 
@@ -51,7 +53,7 @@ class Monitoring(Construct):
         super().__init__(scope, id)
         measures = Measures(settings.stack_id)
         self.topic = self._topic(settings)
-        watched = alarms(settings, measures, functions, workflow)
+        watched = alarms(measures, functions, workflow)
         for each in watched:
             self._raise(settings, each)
         cloudwatch.Dashboard(

@@ -116,6 +116,9 @@ class Settings:
         whole(*TIMEOUT_SECONDS),
         "time DispatchFiles, CommitFiles and CompleteJob have for an invocation; a large job takes several",
     )
+    callback_reserved_concurrency: int = _setting(
+        0, whole(0, 1000), "most calls at once at the public callback URL, kept for it; 0 sets no bound of its own"
+    )
     uploaders: int = _setting(2, whole(1, 16), "threads that upload parts, for a file")
     part_mib: int | str = _setting("auto", _part_mib, "size of a part, MiB; auto plans it from size and memory")
     part_checksum: str = _setting("crc64nvme", one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")

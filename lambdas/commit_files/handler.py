@@ -7,14 +7,14 @@ from typing import Any
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.committing import commit_files
 from sluiceway.steps.relays import count_idle
-from sluiceway.telemetry import logger, measure_file, metrics
+from sluiceway.telemetry import logger, measure_file, metrics, tell_job
 from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    logger.append_keys(job_id=event["job_id"])
+    tell_job(event["job_id"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())
     job, execution = event["job_id"], event["execution"]
     ended, offset = commit_files(services(), job, execution, time_left, event.get("offset", 0))

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from sluiceway.landing.memory import peak_memory_bytes
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.segmenting import SegmentEvent, move_one_segment
-from sluiceway.telemetry import logger
+from sluiceway.telemetry import logger, measure_memory, metrics, tell_job
 from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    logger.append_keys(job_id=event["job_id"], segment=event["n"])
+    tell_job(event["job_id"])
+    logger.append_keys(segment=event["n"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())
     position = move_one_segment(services(), SegmentEvent.of(event), time_left)
+    measure_memory(peak_memory_bytes(), services().config.memory_bytes)
     return {"action": "DONE"} if position is None else {**event, "action": "CONTINUE", "position": position}

@@ -6,13 +6,13 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.steps.polling import poll_export
-from sluiceway.telemetry import EXPORT_WAIT_SECONDS, logger, metrics
+from sluiceway.telemetry import EXPORT_WAIT_SECONDS, logger, metrics, tell_job
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    logger.append_keys(job_id=event["job_id"])
+    tell_job(event["job_id"])
     answer = poll_export(services(), event["job_id"], event["execution"])
     metrics.add_metric(EXPORT_WAIT_SECONDS, "Seconds", answer["wait_seconds"])
     logger.info("export polled", action=answer["action"], wait_seconds=answer["wait_seconds"])

@@ -6,22 +6,24 @@ import gc
 from typing import Any
 
 from sluiceway.jobs.units import Unit
+from sluiceway.landing.memory import peak_memory_bytes
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.processing import next_step, process_unit
-from sluiceway.telemetry import logger, measure_file, metrics
+from sluiceway.telemetry import logger, measure_file, measure_memory, metrics, tell_job
 from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    logger.append_keys(job_id=event["job_id"])
+    tell_job(event["job_id"])
     job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())
     worked = process_unit(services(), job, execution, unit, time_left, event.get("carry"))
     for task, result in worked.ended:
         measure_file(task, result)
     config = services().config
+    measure_memory(peak_memory_bytes(), config.memory_bytes)
     return next_step(event, worked, is_large=config.memory_bytes >= config.large_memory_bytes)
 
 

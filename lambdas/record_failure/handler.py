@@ -6,14 +6,14 @@ from typing import Any
 
 from sluiceway.jobs.units import Unit
 from sluiceway.steps.processing import fail_unit
-from sluiceway.telemetry import logger, measure_file, metrics
+from sluiceway.telemetry import logger, measure_file, metrics, tell_job
 from sluiceway.wiring import services
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    logger.append_keys(job_id=event["job_id"])
+    tell_job(event["job_id"])
     job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])
     left = event.get("carry"), event.get("split")
     for task, result in fail_unit(services(), job, execution, unit, event["error"], *left):

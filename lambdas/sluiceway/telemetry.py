@@ -36,6 +36,7 @@ RELAYS = "Relays"
 SLOW_FILES = "SlowFiles"
 SOURCE_UNREACHABLE = "SourceUnreachable"
 PEAK_MEMORY_MB = "PeakMemoryMB"
+PEAK_MEMORY_PERCENT = "PeakMemoryPercent"
 EXPORT_WAIT_SECONDS = "ExportWaitSeconds"
 STALE_UPLOADS = "StaleUploads"
 CALLBACKS_REJECTED = "CallbacksRejected"
@@ -56,6 +57,19 @@ _ENDS = {
 }
 
 
+def tell_job(job_id: str) -> None:
+    """Everything logged and measured from here on in this invocation says whose it is."""
+    logger.append_keys(job_id=job_id)
+    # A property of the metrics' own line in the log, not a dimension: one query tells a job's whole story.
+    metrics.add_metadata("job_id", job_id)
+
+
+def measure_memory(peak_bytes: int, memory_bytes: int) -> None:
+    """What this process has held at most, and of how much: functions of several sizes move files."""
+    metrics.add_metric(PEAK_MEMORY_MB, MetricUnit.Megabytes, peak_bytes / 1024**2)
+    metrics.add_metric(PEAK_MEMORY_PERCENT, MetricUnit.Percent, 100 * peak_bytes / memory_bytes)
+
+
 def measure_file(task: FileTask, result: FileResult) -> None:
     """Counts one file's end and logs it in one line."""
     logger.info("file ended", bucket=task.bucket, key=task.key, state=result.state.value, bytes=result.bytes,
@@ -65,7 +79,6 @@ def measure_file(task: FileTask, result: FileResult) -> None:
     if result.state is FileState.STORED:
         metrics.add_metric(BYTES_TRANSFERRED, MetricUnit.Bytes, result.bytes)
         metrics.add_metric(SINK_WAIT_SECONDS, MetricUnit.Seconds, result.sink_wait_seconds)
-        metrics.add_metric(PEAK_MEMORY_MB, MetricUnit.Megabytes, result.peak_memory_bytes / 1024**2)
         metrics.add_metric(SOURCE_WAIT_SECONDS, MetricUnit.Seconds, result.source_wait_seconds)
         metrics.add_metric(HASH_SECONDS, MetricUnit.Seconds, result.hash_seconds)
         metrics.add_metric(RELAYS, MetricUnit.Count, result.relays)

@@ -33,6 +33,7 @@ EVERYTHING: dict[str, str] = {
     "vpc_route_table_ids": "rtb-0a1b2c3d",
     "alarm_email": "oncall@example.com",
     "process_file_reserved_concurrency": "50",
+    "callback_reserved_concurrency": "5",
 }
 # Settings under which other constructs are made; synth() raises when the rule pack objects.
 SETTINGS: dict[str, dict[str, str]] = {

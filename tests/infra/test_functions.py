@@ -190,14 +190,14 @@ def test_an_existing_landing_bucket_is_used_not_made(synth: Callable[..., Templa
     assert template.body["Outputs"]["LandingBucket"]["Value"] == "acme-landing"
 
 
-@pytest.mark.parametrize(("setting", "reserved"), [("0", None), ("25", 25)])
-def test_concurrency_is_reserved_for_process_file_by_setting(
-    synth: Callable[..., Template], setting: str, reserved: int | None
-) -> None:
-    template = synth(process_file_reserved_concurrency=setting)
+@pytest.mark.parametrize(
+    "settings", [{}, {"process_file_reserved_concurrency": "25", "callback_reserved_concurrency": "5"}]
+)
+def test_concurrency_is_reserved_by_setting(synth: Callable[..., Template], settings: dict[str, str]) -> None:
+    template = synth(**settings)
+    reserved = {"process_file": 25, "export_callback": 5} if settings else {}
     for folder in FOLDERS:
-        expected = reserved if folder == "process_file" else None
-        assert template.function(folder)[1].get("ReservedConcurrentExecutions") == expected
+        assert template.function(folder)[1].get("ReservedConcurrentExecutions") == reserved.get(folder)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from awslambdaric import bootstrap
 
 from sluiceway import telemetry
 from tests.infra.template import Template, text
@@ -128,7 +130,7 @@ def test_every_alarm_is_on_the_dashboard(template: Template, dashboard: list[dic
 @pytest.mark.parametrize(
     ("alarm", "metric", "statistic", "threshold"),
     [
-        ("MemoryHigh", "PeakMemoryMB", "Maximum", 256),
+        ("MemoryHigh", "PeakMemoryPercent", "Maximum", 50),
         ("SlowFiles", "SlowFiles", "Sum", 1),
         ("StaleUploads", "StaleUploads", "Maximum", 1),
         ("PoolExhausted", "PoolWaits", "Sum", 1),
@@ -156,10 +158,6 @@ def test_the_share_of_failing_files_is_of_all_that_ended(template: Template) -> 
         "skipped": "FilesSkipped",
     }
     assert found["Threshold"] == 5
-
-
-def test_the_memory_alarm_follows_the_memory(synth: Callable[..., Template]) -> None:
-    assert alarms(synth(process_file_memory_mb="1024"))["MemoryHigh"]["Threshold"] == 512
 
 
 def test_alarms_reach_the_topic_from_this_account_alone_and_over_tls(template: Template) -> None:
@@ -190,6 +188,27 @@ def test_a_jobs_whole_story_is_one_query_over_every_functions_log(template: Temp
         for each in template.of_type("AWS::Lambda::Function").values()
     }
     assert {text(group) for group in story["LogGroupNames"]} == groups
+
+
+def test_the_query_for_errors_finds_what_lambdas_runtime_and_platform_write(
+    template: Template, capfd: pytest.CaptureFixture[str]
+) -> None:
+    queries = [each["Properties"] for each in template.of_type("AWS::Logs::QueryDefinition").values()]
+    (asked,) = [each["QueryString"] for each in queries if each["Name"] == "sluiceway/errors"]
+    pattern = re.search(r"filter @message like /(.+)/", asked)
+    assert pattern is not None
+    error = bootstrap.make_error("no room", "OSError", ['  File "handler.py", line 1'])
+    bootstrap.log_error(error, bootstrap.StandardLogSink())
+    raised = capfd.readouterr().out
+    # Lambda developer guide, "Monitoring and troubleshooting": what the platform writes.
+    platform = [
+        "2026-11-23T10:00:00.000Z 5d1f Task timed out after 900.10 seconds",
+        "RequestId: 5d1f Error: Runtime exited with error: signal: killed",
+    ]
+    assert "OSError: no room" in raised
+    for line in (raised, *platform):
+        assert re.search(pattern[1], line), line
+    assert not re.search(pattern[1], json.dumps({"level": "INFO", "message": "file ended", "error_type": "PlanError"}))
 
 
 def test_stale_uploads_are_counted_four_times_a_day(template: Template) -> None:

@@ -1,0 +1,50 @@
+"""What a function that moves files measures of itself, as CloudWatch reads it: embedded metrics in its log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.deployment import Deployment
+from tests.support.source import Reply, SourceServer
+
+
+def embedded(out: str) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    return [line for line in lines if "_aws" in line]
+
+
+def moved(deployment: Deployment, source: SourceServer, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The metrics of the one invocation that landed a file."""
+    source.replies |= {"/a": Reply(b"abc")}
+    capsys.readouterr()
+    deployment.run({"job_id": "measured", "source": {"type": "urls", "files": [{"url": source.url("/a")}]}})
+    (found,) = [each for each in embedded(capsys.readouterr().out) if "FilesStored" in each]
+    return found
+
+
+def test_a_jobs_metrics_carry_its_id_as_a_property_and_no_dimension(
+    deployment: Deployment, source: SourceServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = moved(deployment, source, capsys)
+    assert found["job_id"] == "measured"
+    (directive,) = found["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service"]]
+    assert "job_id" not in {metric["Name"] for metric in directive["Metrics"]}
+
+
+@pytest.mark.parametrize("memory_mb", [512, 5120])
+def test_memory_is_measured_by_the_functions_own_size(
+    deployment: Deployment,
+    source: SourceServer,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    memory_mb: int,
+) -> None:
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", str(memory_mb))
+    found = moved(deployment, source, capsys)
+    ((megabytes,), (percent,)) = found["PeakMemoryMB"], found["PeakMemoryPercent"]
+    assert megabytes > 10
+    assert percent == pytest.approx(100 * megabytes / memory_mb)
