@@ -231,6 +231,7 @@ class Functions(Construct):
             "SLUICEWAY_CALLBACK_URL": "",
             # Only who moves files asks another function for tokens.
             "SLUICEWAY_TOKEN_FUNCTION": "",
+            "SLUICEWAY_FILE_MEMORY_MB": str(settings.process_file_memory_mb),
             "SLUICEWAY_LARGE_MEMORY_MB": str(settings.process_file_large_memory_mb),
             # Every metric's one dimension: it tells the stacks of an account apart.
             "POWERTOOLS_SERVICE_NAME": settings.stack_id,
