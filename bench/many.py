@@ -77,7 +77,7 @@ def run(files: int, size: int) -> list[str]:
         with Engine(Path(folder), allowed_sources=[host]) as engine:
             from local.interpreter import history_events  # moto reads its environment on import
 
-            jobs = _client(engine)
+            jobs = JobsClient.of_stack(engine.client, engine.outputs)
             began = time.perf_counter()
             submitted = jobs.submit({"job_id": "many", "source": {"type": "urls", "files": listed}})
             (*_, view) = Watch(jobs).follow(submitted)
@@ -103,17 +103,6 @@ def _short(function: str) -> str:
     """`sluiceway-FunctionsProcessFileFC0E0010-N266WG3VBUNC` -> `ProcessFile`."""
     match = re.search(r"Functions(\w+?)[0-9A-F]{8}-", function)
     return match[1] if match else function
-
-
-def _client(engine: Engine) -> JobsClient:
-    return JobsClient(
-        s3=engine.client("s3"),
-        dynamodb=engine.client("dynamodb"),
-        stepfunctions=engine.client("stepfunctions"),
-        jobs_bucket=engine.outputs["JobsBucket"],
-        jobs_table=engine.outputs["JobsTable"],
-        state_machine_arn=engine.outputs["StateMachineArn"],
-    )
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,6 +92,19 @@ class JobsClient:
     jobs_bucket: str
     jobs_table: str
     state_machine_arn: str
+
+    @classmethod
+    def of_stack(cls, client: Callable[[str], Any], outputs: Mapping[str, str]) -> JobsClient:
+        """`client` makes a botocore client of a service; `outputs` are the stack's. Raises KeyError naming an output
+        that is not there."""
+        return cls(
+            s3=client("s3"),
+            dynamodb=client("dynamodb"),
+            stepfunctions=client("stepfunctions"),
+            jobs_bucket=outputs["JobsBucket"],
+            jobs_table=outputs["JobsTable"],
+            state_machine_arn=outputs["StateMachineArn"],
+        )
 
     def submit(self, document: Mapping[str, Any]) -> Submitted:
         """Starts `document`, whose `job_id` is set. The state carries a pointer to it, never the document."""

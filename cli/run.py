@@ -10,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cli.embedded import running_engine
 from cli.exits import Exit, of_job
@@ -23,9 +22,6 @@ from cli.view import JobProgress
 from cli.watch import Watch
 from infra.settings import Settings, split_assignments
 from sluiceway.errors import FieldError, InvalidJobError, JobError
-
-if TYPE_CHECKING:
-    from local.engine import Engine
 
 # Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
 PROGRESS_SECONDS = "1"
@@ -56,7 +52,7 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Pat
     with JobProgress() as progress:
         progress.note(f"{loaded.job_id}: setting up the engine")
         with running_engine(landed, settings, secrets, progress) as engine:
-            jobs = _jobs_client(engine)
+            jobs = JobsClient.of_stack(engine.client, engine.outputs)
             for bucket in loaded.buckets - {engine.outputs["LandingBucket"]}:
                 jobs.s3.create_bucket(Bucket=bucket)
             started = time.monotonic()
@@ -102,14 +98,3 @@ def _settings(assignments: list[str], allow_source: list[str], loaded: Loaded) -
         "allowed_sources": ",".join(dict.fromkeys([*checked.allowed_sources, *allow_source])),
         "destination_buckets": ",".join(dict.fromkeys([*checked.destination_buckets, *sorted(loaded.buckets)])),
     }
-
-
-def _jobs_client(engine: Engine) -> JobsClient:
-    return JobsClient(
-        s3=engine.client("s3"),
-        dynamodb=engine.client("dynamodb"),
-        stepfunctions=engine.client("stepfunctions"),
-        jobs_bucket=engine.outputs["JobsBucket"],
-        jobs_table=engine.outputs["JobsTable"],
-        state_machine_arn=engine.outputs["StateMachineArn"],
-    )

@@ -54,14 +54,7 @@ def open_stack(name: StackName) -> JobsClient:
         missing = [output for output in OUTPUTS if output not in outputs]
         if missing:
             raise StackError(f"the stack {name.stack} is not one of Sluiceway: it has no output {missing[0]}")
-        return JobsClient(
-            s3=client("s3"),
-            dynamodb=client("dynamodb"),
-            stepfunctions=client("stepfunctions"),
-            jobs_bucket=outputs["JobsBucket"],
-            jobs_table=outputs["JobsTable"],
-            state_machine_arn=outputs["StateMachineArn"],
-        )
+        return JobsClient.of_stack(client, outputs)
 
 
 @contextmanager

@@ -120,14 +120,7 @@ def engine(served: tuple[RangeSource, Killer], tmp_path_factory: pytest.TempPath
 @pytest.fixture
 def world(engine: Engine, served: tuple[RangeSource, Killer]) -> World:
     engine.reports.clear()
-    jobs = JobsClient(
-        s3=engine.client("s3"),
-        dynamodb=engine.client("dynamodb"),
-        stepfunctions=engine.client("stepfunctions"),
-        jobs_bucket=engine.outputs["JobsBucket"],
-        jobs_table=engine.outputs["JobsTable"],
-        state_machine_arn=engine.outputs["StateMachineArn"],
-    )
+    jobs = JobsClient.of_stack(engine.client, engine.outputs)
     return World(engine, *served, jobs)
 
 

@@ -77,14 +77,7 @@ def listener(engine: Engine) -> Listener:
 
 @pytest.fixture
 def world(engine: Engine, landed: Path, served: SourceServer, refused: SourceServer, closed: str) -> Iterator[World]:
-    jobs = JobsClient(
-        s3=engine.client("s3"),
-        dynamodb=engine.client("dynamodb"),
-        stepfunctions=engine.client("stepfunctions"),
-        jobs_bucket=engine.outputs["JobsBucket"],
-        jobs_table=engine.outputs["JobsTable"],
-        state_machine_arn=engine.outputs["StateMachineArn"],
-    )
+    jobs = JobsClient.of_stack(engine.client, engine.outputs)
     world = World(engine, landed, served, refused, closed, jobs)
     yield world
     world.release()

@@ -109,14 +109,7 @@ def engine(source: Source, tmp_path: Path) -> Iterator[Engine]:
 def test_a_fault_in_every_twentieth_of_two_thousand_files(
     engine: Engine, shelf: Shelf, source: Source, tmp_path: Path
 ) -> None:
-    jobs = JobsClient(
-        s3=engine.client("s3"),
-        dynamodb=engine.client("dynamodb"),
-        stepfunctions=engine.client("stepfunctions"),
-        jobs_bucket=engine.outputs["JobsBucket"],
-        jobs_table=engine.outputs["JobsTable"],
-        state_machine_arn=engine.outputs["StateMachineArn"],
-    )
+    jobs = JobsClient.of_stack(engine.client, engine.outputs)
     files = [{"url": source.url(path), "key": path[1:], **shelf.entry(path)} for path in shelf.files]
     submitted = jobs.submit({"job_id": "soak", "source": {"type": "urls", "files": files}})
     view = None
