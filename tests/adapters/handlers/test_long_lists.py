@@ -222,6 +222,57 @@ def test_an_api_is_asked_for_each_page_once(deployment: Deployment, source: Sour
     assert objects(deployment, "cut-1", "manifest.jsonl") == objects(deployment, "whole-1", "manifest.jsonl")
 
 
+@pytest.mark.parametrize("each", [1, 2, PLENTY])
+def test_fresh_links_of_a_list_cut_anywhere_leave_no_file_out(
+    deployment: Deployment, source: SourceServer, each: int
+) -> None:
+    listed = [f"f{n:02}" for n in range(12)]
+    version = 0
+
+    def listing(_: Request) -> Reply:
+        nonlocal version
+        version += 1
+        files = [{"href": source.url(f"/{name}?sig={version}"), "name": name} for name in listed]
+        return Reply(json.dumps({"state": "DONE", "files": files}).encode())
+
+    def answer(request: Request) -> Reply:
+        path, _, signature = request.path.partition("?sig=")
+        # Every third file is late: its first link has expired by then.
+        return Reply(b"", 403) if signature == "1" and int(path[2:]) % 3 == 0 else Reply(path.encode())
+
+    source.replies |= {"/exports": Reply(b"{}"), "/exports/1": listing, **{f"/{name}": answer for name in listed}}
+    api = {
+        "type": "http",
+        "start": {"url": source.url("/exports")},
+        "poll": {"url": source.url("/exports/1"), "status": "state", "status_mapping": {"completed": ["DONE"]}},
+        "files": {"list": "files", "url": "href", "key": "name"},
+    }
+    owner = begin(deployment, {"job_id": JOB, "source": api})
+    deployment.invoke("poll_export", owner)
+    dispatch(deployment, owner, each)
+    for unit in json.loads(deployment.read(f"jobs/{JOB}/units.json")):
+        deployment.process(owner, unit)
+    assert complete(deployment, owner, PLENTY)[-1]["status"] == "EXPORTING"
+    # The source lists the files the other way round, one more, and no longer those that landed first and last.
+    listed[:] = ["f99", *reversed(listed[1:11])]
+    source.replies["/f99"] = answer
+    deployment.invoke("poll_export", owner)
+
+    dispatch(deployment, owner, each, twice=True)
+
+    tasks = deployment.tasks(JOB)
+    assert sorted(task.key for task in tasks) == [*(f"f{n:02}" for n in range(12)), "f99"]
+    units = json.loads(deployment.read(f"jobs/{JOB}/units.json"))
+    manifest = deployment.read(f"jobs/{JOB}/manifest.jsonl")
+    wanted = [manifest[unit["offset"] : unit["offset"] + unit["length"]] for unit in units]
+    # The first is gone from the list: it keeps its end, which is that it had no good link.
+    assert [json.loads(line)["key"] for line in wanted] == ["f99", "f09", "f06", "f03"]
+    for unit in units:
+        deployment.process(owner, unit)
+    answers = complete(deployment, owner, max(each, 2))
+    assert (answers[-1]["files"]["stored"], answers[-1]["files"]["failed"]) == (12, 1)
+
+
 def test_two_invocations_that_do_nothing_fail(deployment: Deployment, source: SourceServer) -> None:
     owner = begin(deployment, listed(source, JOB))
     with pytest.raises(NoProgressError):
