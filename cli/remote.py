@@ -141,7 +141,8 @@ def _follow(submitted: Submitted, jobs: JobsClient, name: StackName, *, as_json:
 
 
 def _find(jobs: JobsClient, job_id: str, *, patience: float = APPEAR_SECONDS) -> JobView:
-    """The job; one that was submitted this moment may take `patience` seconds to appear. Raises UnknownJobError."""
+    """The job; one that was submitted this moment may take `patience` seconds to appear. Raises UnknownJobError. The
+    table is all there is to ask, and it calls nobody back."""
     deadline = time.monotonic() + patience
     while (view := jobs.read(job_id)) is None:
         if time.monotonic() >= deadline:

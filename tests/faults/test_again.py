@@ -128,6 +128,7 @@ def test_a_kill_in_a_part_leaves_nothing_once_the_file_is_landed_again(store: St
 
 
 def await_call(store: Store, operation: str, process: subprocess.Popen[bytes]) -> None:
+    """Looks often, for the process may end as well as call, and only looking tells which."""
     deadline = time.monotonic() + HANG_SECONDS
     while operation not in store.calls:
         assert process.poll() is None, "the command ended before it was killed"

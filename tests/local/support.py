@@ -145,6 +145,7 @@ class Lab:
         return str(started["executionArn"])
 
     def wait(self, execution: str) -> dict[str, Any]:
+        """How it ended. Step Functions answers questions and calls nobody, so it is asked again."""
         client = self.engine.client("stepfunctions")
         deadline = time.monotonic() + 120
         while (found := client.describe_execution(executionArn=execution))["status"] == "RUNNING":

@@ -86,6 +86,8 @@ class Patience:
             self._sleep(LOOK_SECONDS * (0.5 + random.random()), host)
 
     def _sleep(self, seconds: float, host: str) -> None:
+        """Other processes give slots back and patience ends with the clock: neither calls anybody, both are looked up
+        again. Raises NotNow instead when this invocation has no time for it."""
         if self.time_left.is_short():
             raise NotNow(f"host {host} had no turn for this file within the invocation")
         time.sleep(seconds)
