@@ -38,7 +38,8 @@ def needed(call: Call) -> Needed:
         case "lambda":
             return iter([("lambda:InvokeFunction", f"arn:aws:lambda:{ACCOUNT}:function:{call.path.split('/')[3]}")])
         case "states":
-            return iter([(f"states:{_operation(call)}", "*")])
+            # Task tokens have no resource.
+            return iter([(f"states:{_operation(call)}", json.loads(call.body).get("executionArn", "*"))])
     raise ValueError(f"{call.caller} called {call.service}")
 
 

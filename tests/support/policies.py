@@ -74,6 +74,8 @@ class Roles:
                 return self._arn(name)
             case {"Fn::Join": [separator, parts]}:
                 return str(separator).join(self.resolve(part) for part in parts)
+            case {"Fn::Select": [index, {"Fn::Split": [separator, whole]}]}:
+                return self.resolve(whole).split(separator)[int(index)]
         raise ValueError(f"an intrinsic this check does not know: {value}")
 
     def _arn(self, name: str) -> str:

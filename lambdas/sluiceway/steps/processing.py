@@ -118,9 +118,10 @@ def _begin_split(services: Services, job: JobRow, task: FileTask) -> Worked | st
     try:
         split = try_split(services, job, task)
     except SluicewayError as error:
-        recorded = services.files.end(job.job_id, job.run, [(task, FileResult.of_error(error))])
+        result = retry_link(error, None, 0.0) if wants_link(job, error) else FileResult.of_error(error)
+        recorded = services.files.end(job.job_id, job.run, [(task, result)])
         announce_files(services, job.job_id, recorded)
-        return Worked(recorded)
+        return Worked([pair for pair in recorded if pair[1].state in FILE_ENDS])
     return split if isinstance(split, str) else Worked([], split=split)
 
 
@@ -147,14 +148,17 @@ def fail_unit(
     split: Mapping[str, Any] | None = None,
 ) -> list[Ended]:
     """Records the files of a unit that have no end as FAILED, for the reason that Step Functions caught: `{"Error",
-    "Cause"}`, and aborts what was carried or split. Answers with those that were new."""
+    "Cause"}`, and aborts what was carried or split. A split file that waits for a fresh link goes on waiting. Answers
+    with those that were new."""
     job = services.jobs.find(job_id)
     if job is None or job.execution != execution or job.ended:
         return []
     tasks = tasks_of(services, unit)
     failure = Failure.of_states(error)
     result = FileResult(FileState.FAILED, error_type=failure.type, error_message=failure.message)
-    recorded = services.files.end(job_id, job.run, [(task, result) for task in tasks])
+    waiting = services.files.retrying(job_id, job.run, tasks) if split and may_renew(job) else {}
+    failed = [task for task in tasks if task.file_id not in waiting]
+    recorded = services.files.end(job_id, job.run, [(task, result) for task in failed])
     abort_carried(services, tasks, carry or {"files": {}})
     if split:
         abort_upload(services.s3, tasks[0].bucket, tasks[0].key, split["upload_id"])

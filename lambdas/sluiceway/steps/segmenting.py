@@ -24,9 +24,10 @@ from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import may_begin
 from sluiceway.steps.progress import Progress
-from sluiceway.steps.tools import options_of, reachable, tools_for
+from sluiceway.steps.refreshing import retry_link, wants_link
+from sluiceway.steps.tools import options_of, reachable, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Position
-from sluiceway.transfer.segments import SEGMENT_BYTES
+from sluiceway.transfer.segments import SEGMENT_BYTES, SegmentSum
 from sluiceway.wiring import Services
 
 
@@ -70,11 +71,18 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
         raise JobError(f"job {job.job_id} takes no more files")
     # Only the first segment shows its progress: one row a file is a picture, four hundred are a cost.
     progress = Progress(services, job.job_id, task)
-    task = reachable(services, job, task)
-    tools = tools_for(services, job, task, progress if event.n == 0 else None, time_left)
     position = Position.from_dict(event.position) if event.position else None
+
+    def attempt(at: FileTask) -> SegmentSum | SegmentPaused:
+        tools = tools_for(services, job, at, progress if event.n == 0 else None, time_left)
+        return move_segment(at, options_of(services, job), tools, split, event.n, position)
+
     try:
-        moved = move_segment(task, options_of(services, job), tools, split, event.n, position)
+        moved = with_fresh_access(services, job, task, attempt)
+    except SluicewayError as error:
+        if wants_link(job, error):
+            _await_link(services, job, task, error, time.monotonic() - began)
+        raise
     finally:
         progress.remove()
     if isinstance(moved, SegmentPaused):
@@ -82,6 +90,12 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
     measured = {"seconds": time.monotonic() - began}
     services.segments.put(job.job_id, task, event.n, split.upload_id, moved, measured)
     return None
+
+
+def _await_link(services: Services, job: JobRow, task: FileTask, error: SluicewayError, seconds: float) -> None:
+    """Notes that the file wants a fresh link, once though all of its segments may find so. It is then begun anew."""
+    if not services.files.retrying(job.job_id, job.run, [task]):
+        services.files.end(job.job_id, job.run, [(task, retry_link(error, None, seconds))])
 
 
 def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
