@@ -12,6 +12,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
@@ -22,6 +23,7 @@ from infra.audit import explain, explain_wildcards
 from infra.functions import Functions
 from infra.invoke import invoke
 from infra.one_unit import one_unit
+from infra.permissions import allow
 from infra.settings import Settings
 from infra.storage import Storage
 
@@ -206,6 +208,10 @@ class Workflow(Construct):
         )
         explain(unheard, "SQS3", "It is a dead-letter queue itself.")
         self.unheard_ends = unheard
+        # The rule's queue keeps what could not be delivered; this, what was delivered and failed three times.
+        complete_job = cast(lambda_.CfnFunction, functions.complete_job.node.default_child)
+        complete_job.dead_letter_config = lambda_.CfnFunction.DeadLetterConfigProperty(target_arn=unheard.queue_arn)
+        allow(functions.complete_job, ("sqs:SendMessage",), (unheard.queue_arn,))
         events.Rule(
             self,
             "ExecutionEnded",

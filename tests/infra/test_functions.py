@@ -296,6 +296,15 @@ def test_the_table_and_the_bus_are_the_stacks_own(synth: Callable[..., Template]
     }
 
 
+def test_what_complete_job_could_not_do_when_it_was_called_by_an_event_is_kept(template: Template) -> None:
+    queue, _ = template.the("AWS::SQS::Queue", "UnheardEnds")
+    _, properties = template.function("complete_job")
+    assert text(properties["DeadLetterConfig"]["TargetArn"]) == f"${{{queue}.Arn}}"
+    for folder in FOLDERS:
+        expected = {f"${{{queue}.Arn}}"} if folder == "complete_job" else set()
+        assert template.resources_for(folder, "sqs:SendMessage") == expected
+
+
 @pytest.mark.parametrize("folder", ["start_export", "poll_export", "dispatch_files", "complete_job"])
 def test_jobs_documents_are_written_under_jobs_alone(template: Template, folder: str) -> None:
     assert template.resources_for(folder, "s3:PutObject") == {f"{template.bucket('JobsBucket')}/jobs/*"}
