@@ -17,6 +17,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sluiceway.errors import CallbackRejectedError, PolicyError
+from sluiceway.exports.access import NONE
+from sluiceway.exports.asking import Api
 from sluiceway.exports.standing import Export, Step
 from sluiceway.spec.http_source import HttpSource
 
@@ -84,7 +86,8 @@ def receive(services: Services, callback_id: str, headers: Mapping[str, str], bo
         _check(services, row["config"], headers, body, now)
         token = services.callbacks.hear(callback_id)
     except CallbackRejectedError as error:
-        services.callbacks.note_rejected(callback_id, str(error))
+        said = Api(services.source, services.credentials, NONE).shown(body)
+        services.callbacks.note_rejected(callback_id, f"{error}: {said}")
         raise
     if token is not None:
         services.tokens.succeed(token, {})

@@ -87,6 +87,7 @@ def poll(services: Services, source: FhirBulkSource, row: JobRow) -> Step:
     except SourceUnreachableError:
         save(services, row, export)
         return Step("POLL", seconds_to_wait(source, export, {}))
+    export = replace(export, told=api.shown(reply.body or reply.headers.get("X-Progress", "")))
     if reply.status == 200:
         export = _complete(services, row, export, api, reply)
         save(services, row, export)
@@ -214,7 +215,7 @@ def _pages(
             return
         url = urljoin(url, following)
         if url in seen or len(seen) >= MAX_PAGES:
-            raise ListChangedError(f"{redact_url(url)}: the manifest's links come to no end")
+            raise ListChangedError(f"{redact_url(url)}: the manifest's links come to no end: {api.shown(body)}")
         body = _ask_for_page(api, url)
 
 

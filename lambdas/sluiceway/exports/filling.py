@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin
@@ -51,9 +51,10 @@ class Filled:
 @dataclass(frozen=True, slots=True)
 class Places:
     """`named` maps a place's name to a JSON document; `replies` are looked through from the last to the first where a
-    path names no place."""
+    path names no place; `show` is how the beginning of a reply may be told."""
 
     named: Mapping[str, Any]
+    show: Callable[[str], str]
     replies: tuple[Heard, ...] = field(default_factory=tuple)
 
     def after(self, heard: Heard) -> Places:
@@ -86,8 +87,8 @@ class Places:
         URL is relative to the last reply's."""
 
         def filled(match: re.Match[str]) -> str:
-            value = self.find(match[1])
-            return _text(value, match[1]) if match.start() == 0 else quote(_text(value, match[1]), safe="")
+            value = self._text(match[1])
+            return value if match.start() == 0 else quote(value, safe="")
 
         url = PLACEHOLDER.sub(filled, template)
         return urljoin(self.replies[-1].url, url) if self.replies else url
@@ -100,7 +101,7 @@ class Places:
         return filled
 
     def text(self, template: str) -> str:
-        return PLACEHOLDER.sub(lambda match: _text(self.find(match[1]), match[1]), template)
+        return PLACEHOLDER.sub(lambda match: self._text(match[1]), template)
 
     def value(self, value: Any) -> Any:
         """The value with every template in it filled; a text that is one template alone keeps the type of what it
@@ -124,14 +125,21 @@ class Places:
             value = jmespath.search(path, document)
             if value is not None:
                 return value
+        raise self._without(expression, "nothing")
+
+    def _text(self, expression: str) -> str:
+        value = self.find(expression)
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            return str(value)
+        raise self._without(expression, "no text")
+
+    def _without(self, expression: str, what: str) -> NotInReplyError:
+        place, _ = split_place(expression)
+        last = self.replies[-1].body if self.replies else None
+        seen = self.named.get(place) if place else last
+        shown = f" in {self.show(json.dumps(seen, ensure_ascii=False))}" if seen is not None else ""
         where = redact_url(self.replies[-1].url) if self.replies else "the job"
-        raise NotInReplyError(f"{where}: {expression.strip()!r} finds nothing")
-
-
-def _text(value: Any, expression: str) -> str:
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return str(value)
-    raise NotInReplyError(f"{expression.strip()!r} finds no text")
+        return NotInReplyError(f"{where}: {expression.strip()!r} finds {what}{shown}")
 
 
 def _json(value: Any) -> bytes:

@@ -6,6 +6,7 @@ of files is http_list.py's; how a request is sent, asking.py's.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -49,14 +50,14 @@ def start(services: Services, source: HttpSource, row: JobRow) -> Step:
         export = save(services, row, callbacks.offer(services, source, row, export))
     for n in range(len(export.replies), len(source.starts)):
         request = source.starts[n]
-        heard, body = _ask(api, request, places_of(source, row, export), key=_key(row, request, n))
+        heard, body = _ask(api, request, places_of(source, row, export, api), key=_key(row, request, n))
         if source.poll is None:
             save_list(services, row, body)
         # Kept before it is judged: what was started can be aborted.
         hosts = tuple(dict.fromkeys((*export.hosts, host_of(heard.url))))
         export = save(services, row, replace(export.add(heard), hosts=hosts))
     if export.state == "starting":
-        export = save(services, row, _started(source, row, export))
+        export = save(services, row, _started(source, row, export, api))
     if export.state != "running" or source.poll is None:
         return READY
     # A call that has come already wakes the job from the sleep it is about to begin.
@@ -76,13 +77,14 @@ def poll(services: Services, source: HttpSource, row: JobRow) -> Step:
         check_patience(config, export)
     except ExportTimeoutError as error:
         raise ExportTimeoutError(f"{error}{callbacks.refusals(services, export)}") from None
-    api, places = api_of(services, source), places_of(source, row, export)
+    api = api_of(services, source)
+    places = places_of(source, row, export, api)
     asked = places.request(config.model_copy(update={"url": export.poll_url}))
     try:
         reply: Reply | None = api.ask_once(asked.method, export.poll_url, headers=asked.headers, body=asked.body)
     except SourceUnreachableError:
         reply = None  # the next poll may reach it; the number of polls and the time are limited
-    export = replace(export, polls=export.polls + 1)
+    export = replace(export, polls=export.polls + 1, told=api.shown(reply.body) if reply is not None else export.told)
     progress = None
     if reply is not None and not _is_passing(config, reply):
         export, progress = _judge(services, source, row, export, reply, api)
@@ -108,7 +110,7 @@ def close(services: Services, source: HttpSource, row: JobRow, *, landed: bool) 
         return None
     api = api_of(services, source)
     try:
-        asked = places_of(source, row, export).request(request)
+        asked = places_of(source, row, export, api).request(request)
         reply = api.ask(asked.method, asked.url, headers=asked.headers, body=asked.body)
         if reply.status not in GONE:
             _refuse(api, request, api.check(reply, asked.url), asked.url)
@@ -125,14 +127,14 @@ def api_of(services: Services, source: HttpSource) -> Api:
     return Api(services.source, services.credentials, plain(source.auth), headers)
 
 
-def places_of(source: HttpSource, row: JobRow, export: Export) -> Places:
+def places_of(source: HttpSource, row: JobRow, export: Export, api: Api) -> Places:
     named: dict[str, Any] = {
         "job": {"id": row.job_id, "run": row.run, "created_at": row.created_at},
         "with": source.values,
     }
     if export.callback_url:
         named["callback"] = {"url": export.callback_url}
-    places = Places(named)
+    places = Places(named, api.shown)
     for heard in (*export.replies, *([export.last] if export.last else [])):
         places = places.after(heard)
     return places
@@ -170,17 +172,18 @@ def _refuse(api: Api, request: Request, reply: Reply, url: str, path: str | None
     return body
 
 
-def _started(source: HttpSource, row: JobRow, export: Export) -> Export:
+def _started(source: HttpSource, row: JobRow, export: Export, api: Api) -> Export:
     """The export once its last start request is answered. Raises NotInReplyError."""
     last = export.replies[-1]
     if source.poll is None:
         return replace(export, state="ready")
     if source.poll.url is not None:
-        url = places_of(source, row, export).url(source.poll.url)
+        url = places_of(source, row, export, api).url(source.poll.url)
     else:
         target = last.headers.get(str(source.poll.url_header).lower())
         if not target:
-            raise NotInReplyError(f"{redact_url(last.url)}: the reply has no header {source.poll.url_header}")
+            shown = api.shown(json.dumps(last.document, ensure_ascii=False))
+            raise NotInReplyError(f"{redact_url(last.url)}: no header {source.poll.url_header} in {shown}")
         url = urljoin(last.url, target)
     return replace(export, state="running", poll_url=url, hosts=tuple(dict.fromkeys((*export.hosts, host_of(url)))))
 

@@ -62,7 +62,8 @@ def blocks(services: Services, source: HttpSource, row: JobRow, at: Position, n:
     export = find(services, row)
     if export is None or export.state == "skipped":
         return
-    api, places, paging = api_of(services, source), places_of(source, row, export), source.files.pagination
+    api, paging = api_of(services, source), source.files.pagination
+    places = places_of(source, row, export, api)
     access = _write_access(services, source, row, export, places)
     stand: Stand | None = Stand(**at)
     while stand is not None:
@@ -71,7 +72,7 @@ def blocks(services: Services, source: HttpSource, row: JobRow, at: Position, n:
         yield Block(partial(asdict, stand), entries)
         ((page, count),) = read
         n += count
-        stand = _following(source, paging, page, places, stand, count) if paging is not None else None
+        stand = _following(source, paging, page, places, stand, count, api) if paging is not None else None
 
 
 def _entries(
@@ -82,7 +83,7 @@ def _entries(
     page, number = _page(services, source, row, export, api, places, stand.url), n
     around = places.after(page.heard) if source.files.request is not None else places
     for item in _items(source, page, api):
-        yield _entry(source, around.with_item(item, number + 1), item, number, page.heard.url, access)
+        yield _entry(source, around.with_item(item, number + 1), item, number, page.heard.url, access, api)
         number += 1
     read.append((page, number - n))
 
@@ -111,21 +112,21 @@ def _page(
 
 
 def _following(
-    source: HttpSource, paging: Pagination, page: Page, places: Places, stand: Stand, count: int
+    source: HttpSource, paging: Pagination, page: Page, places: Places, stand: Stand, count: int, api: Api
 ) -> Stand | None:
     """Where the list stands after a page of `count` files; None after the last. Raises ListChangedError."""
-    here, listed = page.heard.url, stand.listed + count
-    total = _check_total(paging, page, stand.total)
+    here, listed, shown = page.heard.url, stand.listed + count, api.shown(page.body)
+    total = _check_total(paging, page, stand.total, shown)
     url = _next(paging, page, places, source, listed=listed, count=count, number=stand.number)
     if url is None:
         if total is not None and total != listed:
-            raise ListChangedError(f"{redact_url(here)}: {listed} files listed of {total}")
+            raise ListChangedError(f"{redact_url(here)}: {listed} files listed of {total}: {shown}")
         return None
     seen = (*stand.seen, _digest(here))
     if _digest(url) in seen:
-        raise ListChangedError(f"{redact_url(url)}: the list leads back to a page that was read")
+        raise ListChangedError(f"{redact_url(url)}: the list leads back to a page that was read: {shown}")
     if stand.number >= paging.max_pages:
-        raise ListChangedError(f"{redact_url(here)}: the list has more than {stand.number} pages")
+        raise ListChangedError(f"{redact_url(here)}: the list has more than {stand.number} pages: {shown}")
     return Stand(url, stand.number + 1, listed, total, seen)
 
 
@@ -185,18 +186,19 @@ def _next(
     return with_parameter(places.request(source.files.request).url, paging.param, str(mark))
 
 
-def _check_total(paging: Pagination, page: Page, before: int | None) -> int | None:
+def _check_total(paging: Pagination, page: Page, before: int | None, shown: str) -> int | None:
     if paging.total is None:
         return None
     total = jmespath.search(paging.total, page.heard.body)
     if not isinstance(total, int):
-        raise NotInReplyError(f"{redact_url(page.heard.url)}: {paging.total!r} finds no number")
+        raise NotInReplyError(f"{redact_url(page.heard.url)}: {paging.total!r} finds no number in {shown}")
     if before is not None and total != before:
-        raise ListChangedError(f"{redact_url(page.heard.url)}: {total} files now, {before} on the page before")
+        changed = f"{total} files now, {before} on the page before"
+        raise ListChangedError(f"{redact_url(page.heard.url)}: {changed}: {shown}")
     return total
 
 
-def _entry(source: HttpSource, places: Places, item: Any, n: int, base: str, access: str | None) -> Entry:
+def _entry(source: HttpSource, places: Places, item: Any, n: int, base: str, access: str | None, api: Api) -> Entry:
     files, where = source.files, f"files[{n}]"
     if isinstance(item, str):
         fields: dict[str, Any] = {"url": item}
@@ -216,6 +218,9 @@ def _entry(source: HttpSource, places: Places, item: Any, n: int, base: str, acc
         fields["url"] = places.url(files.link.url)
     elif isinstance(fields.get("url"), str):
         fields["url"] = urljoin(base, fields["url"])
+    else:
+        shown = api.shown(json.dumps(item, ensure_ascii=False, default=str))
+        raise NotInReplyError(f"{redact_url(base)}: {files.url!r} finds no URL in {where}, {shown}")
     if files.name is not None:
         fields["key"] = places.text(files.name)
     if files.headers_secret:

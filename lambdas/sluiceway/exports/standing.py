@@ -42,7 +42,7 @@ class Export:
     """`state` is starting, running, ready or skipped; `replies` those to the start requests, `last` the one that said
     the export is done; times are seconds since 1970. `callback` is the id in `callback_url`, which the API was given;
     `token_url` was found at the server. `round` counts how often the list was asked for anew, for fresh links.
-    `closed` says that the vendor was told of the end."""
+    `closed` says that the vendor was told of the end; `told` is how the last reply to a poll began, redacted."""
 
     run: int
     started_at: float
@@ -56,6 +56,7 @@ class Export:
     token_url: str | None = None
     closed: bool = False
     round: int = 0
+    told: str | None = None
     hosts: tuple[str, ...] = field(default_factory=tuple)
 
     def add(self, heard: Heard) -> Export:

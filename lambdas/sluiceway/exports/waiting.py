@@ -32,11 +32,11 @@ class Patience(Protocol):
 
 def check_patience(patience: Patience, export: Export) -> None:
     """Raises ExportTimeoutError when no further poll is due."""
-    where = redact_url(str(export.poll_url))
+    where, told = redact_url(str(export.poll_url)), f", told last: {export.told}" if export.told else ""
     if export.polls >= patience.max_polls:
-        raise ExportTimeoutError(f"{where}: not done after {patience.max_polls} polls")
+        raise ExportTimeoutError(f"{where}: not done after {patience.max_polls} polls{told}")
     if time.time() > export.started_at + patience.timeout_minutes * 60:
-        raise ExportTimeoutError(f"{where}: not done after {patience.timeout_minutes:g} minutes")
+        raise ExportTimeoutError(f"{where}: not done after {patience.timeout_minutes:g} minutes{told}")
 
 
 def seconds_to_wait(patience: Patience, export: Export, headers: Mapping[str, str]) -> int:

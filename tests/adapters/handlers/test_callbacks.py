@@ -217,18 +217,20 @@ def test_a_refused_call_is_counted_and_says_nothing_to_its_caller(
     printed = capsys.readouterr().out
     assert '"CallbacksRejected":[1.0]' in printed
     row = next(row for row in deployment.rows() if row["pk"]["S"].startswith("CALLBACK#"))
-    assert (row["rejected"]["N"], row["last_rejected"]["S"]) == ("1", "the signature is wrong")
+    assert (row["rejected"]["N"], row["last_rejected"]["S"]) == ("1", "the signature is wrong: '{\"done\": true}'")
 
 
 def test_calls_that_were_refused_are_told_in_the_outcome_of_a_job_that_gives_up(
     deployment: Deployment, vendor: Vendor
 ) -> None:
     vendor.start()
-    vendor.call(key="another-key")
+    vendor.call(key="another-key", said=b'{"see": "https://h.example/?sig=planted"}' + b"x" * 1000)
     vendor.source.replies["/exports/1"] = Reply(b'{"status": "RUNNING"}')
     deployment.invoke("poll_export", vendor.owner)
-    with pytest.raises(ExportTimeoutError, match=r"1 calls were refused \(CallbackRejectedError\), the last: the sign"):
+    told = r"1 calls were refused \(CallbackRejectedError\), the last: the signature is wrong: '.\"see\": \"https://h.e"
+    with pytest.raises(ExportTimeoutError, match=told) as caught:
         deployment.invoke("poll_export", vendor.owner)
+    assert "planted" not in str(caught.value) and len(str(caught.value)) < 900
 
 
 def test_base64_signatures_of_the_body_alone_are_understood(vendor: Vendor, tokens: Tokens) -> None:
