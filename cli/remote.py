@@ -19,7 +19,8 @@ from cli.follow import outcome, show_until_end, tell
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.load import load
 from cli.refusal import refuse
-from cli.stack import StackError, StackName, console_link, open_stack, told_as_stack_error
+from cli.stack import StackError, console_link, open_stack, told_as_stack_error
+from cli.stack_options import StackName
 from cli.view import JobProgress, print_jobs
 from cli.watch import LOOK_SECONDS, Watch
 from sluiceway.errors import JobError

@@ -8,41 +8,23 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from cli.jobs import JobsClient
+from cli.stack_options import StackName
 
 # What the embedded engine deploys to; any key does there, and a profile's own is kept from it.
 LOCAL_REGION = "us-east-1"
 LOCAL_KEYS = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 OUTPUTS = ("JobsBucket", "JobsTable", "StateMachineArn")
 
 
 class StackError(Exception):
     """AWS cannot be asked about the stack, or refused; the text says what to mend."""
-
-
-@dataclass(frozen=True, slots=True)
-class StackName:
-    """Which stack, and where: `profile` and `region` None are what the environment and ~/.aws say."""
-
-    stack: str
-    profile: str | None = None
-    region: str | None = None
-    endpoint_url: str | None = None
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is an engine on this machine: it may be looked at often, and no console shows it."""
-        url = self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
-        return urlsplit(url).hostname in LOOPBACK
 
 
 def open_stack(name: StackName) -> JobsClient:

@@ -7,44 +7,30 @@ their command runs.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from cli.arguments import whole_number
 from cli.options import AllowSource, AsJson, Assignments, Landed, SecretsFile
+from cli.stack_options import StackName, of_stack
 from sluiceway.jobs.states import JobState
-
-if TYPE_CHECKING:
-    from cli.stack import StackName
 
 app = typer.Typer()
 engine = typer.Typer(help="The embedded engine: an AWS on this machine with the stack deployed in it.")
 app.add_typer(engine, name="engine")
 
 JobId = Annotated[str, typer.Argument(metavar="JOB_ID")]
-Stack = Annotated[
-    str,
-    typer.Option(metavar="NAME", envvar="SLUICEWAY_STACK", help="The stack, as deployed: sluiceway, or with stage."),
-]
-Profile = Annotated[str | None, typer.Option(metavar="NAME", help="A profile of ~/.aws/config, as for the AWS CLI.")]
-Region = Annotated[str | None, typer.Option(metavar="REGION", help="Instead of the environment's and the profile's.")]
-Endpoint = Annotated[
-    str | None,
-    typer.Option("--endpoint-url", metavar="URL", help="A running engine: what `sluiceway engine start` prints."),
-]
 Follow = Annotated[bool, typer.Option("--watch", help="Follow the job to its end, as `watch` does.")]
 
 
 @app.command()
+@of_stack
 def submit(
     job: Annotated[str, typer.Argument(metavar="JOB", help="As for `run`: a job, or a list of files.")],
-    stack: Stack = "sluiceway",
+    name: StackName,
     job_id: Annotated[str | None, typer.Option(metavar="ID", help="Instead of the job's own id.")] = None,
     follow: Follow = False,
-    profile: Profile = None,
-    region: Region = None,
-    endpoint_url: Endpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a job in a deployed stack. Prints its id; the link to the console goes to stderr.
@@ -61,18 +47,15 @@ def submit(
     """
     from cli import remote
 
-    name = _name(stack, profile, region, endpoint_url)
     raise typer.Exit(remote.submit(job, name, job_id=job_id, follow=follow, as_json=as_json))
 
 
 @app.command()
+@of_stack
 def rerun(
     job_id: JobId,
-    stack: Stack = "sluiceway",
+    name: StackName,
     follow: Follow = False,
-    profile: Profile = None,
-    region: Region = None,
-    endpoint_url: Endpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Start a job that has ended again, from the document it had. Only what is not stored yet moves.
@@ -81,17 +64,14 @@ def rerun(
     """
     from cli import remote
 
-    name = _name(stack, profile, region, endpoint_url)
     raise typer.Exit(remote.rerun(job_id, name, follow=follow, as_json=as_json))
 
 
 @app.command()
+@of_stack
 def watch(
     job_id: JobId,
-    stack: Stack = "sluiceway",
-    profile: Profile = None,
-    region: Region = None,
-    endpoint_url: Endpoint = None,
+    name: StackName,
     as_json: AsJson = False,
 ) -> None:
     """Follow a job to its end, as `run` shows it. Ctrl-C stops watching; the job goes on.
@@ -100,20 +80,18 @@ def watch(
     """
     from cli import remote
 
-    raise typer.Exit(remote.watch(job_id, _name(stack, profile, region, endpoint_url), as_json=as_json))
+    raise typer.Exit(remote.watch(job_id, name, as_json=as_json))
 
 
 @app.command()
+@of_stack
 def report(
     job_id: JobId,
-    stack: Stack = "sluiceway",
+    name: StackName,
     download: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Also fetch report.jsonl, failed.jsonl, SHA256SUMS and summary.json there."),
     ] = None,
-    profile: Profile = None,
-    region: Region = None,
-    endpoint_url: Endpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Show how a job ended, or how it stands, with the files that did not land.
@@ -122,18 +100,15 @@ def report(
     """
     from cli import remote
 
-    name = _name(stack, profile, region, endpoint_url)
     raise typer.Exit(remote.report(job_id, name, download=download, as_json=as_json))
 
 
 @app.command()
+@of_stack
 def cancel(
     job_id: JobId,
-    stack: Stack = "sluiceway",
+    name: StackName,
     wait: Annotated[bool, typer.Option("--wait", help="Until the job has ended.")] = False,
-    profile: Profile = None,
-    region: Region = None,
-    endpoint_url: Endpoint = None,
     as_json: AsJson = False,
 ) -> None:
     """Cancel a job: no further file begins, files under way stop, what they uploaded is aborted. What is stored stays.
@@ -142,18 +117,15 @@ def cancel(
     """
     from cli import remote
 
-    name = _name(stack, profile, region, endpoint_url)
     raise typer.Exit(remote.cancel(job_id, name, wait=wait, as_json=as_json))
 
 
 @app.command("list")
+@of_stack
 def list_jobs(
-    stack: Stack = "sluiceway",
+    name: StackName,
     limit: Annotated[int, typer.Option(metavar="N", parser=whole_number(1), help="At most so many.")] = 20,
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    profile: Profile = None,
-    region: Region = None,
-    endpoint_url: Endpoint = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
 ) -> None:
     """List jobs, the newest first.
@@ -162,7 +134,6 @@ def list_jobs(
     """
     from cli import remote
 
-    name = _name(stack, profile, region, endpoint_url)
     raise typer.Exit(remote.list_jobs(name, limit=limit, state=state, as_json=as_json))
 
 
@@ -196,9 +167,3 @@ def start(
     from cli import engine as command
 
     raise typer.Exit(command.start(landed, port, secrets, allow_source, settings, as_json=as_json))
-
-
-def _name(stack: str, profile: str | None, region: str | None, endpoint_url: str | None) -> StackName:
-    from cli.stack import StackName
-
-    return StackName(stack, profile, region, endpoint_url)
