@@ -72,6 +72,7 @@ class Row:
     allowed: bool = True
     hang_at_accept: bool = False
     stalls: bool = False
+    stall_seconds: float | None = None
     max_requests: int = MAX_REQUESTS
     leaves_upload: bool = False
     s3_timeout: float = 20.0
@@ -103,7 +104,7 @@ class Ran:
 def steady_client(row: Row, source: Source, sleeps: list[float], ca_bundle: str | None) -> Client:
     hosts = [source.host, f"localhost:{source.port}"] if row.allowed else []
     budget = RetryBudget(sleep=sleeps.append, jitter=lambda: 1.0)
-    window = STALL_SECONDS if row.stalls else PATIENT_SECONDS
+    window = row.stall_seconds or (STALL_SECONDS if row.stalls else PATIENT_SECONDS)
     return Client(UrlPolicy(hosts), budget=budget, stall_seconds=window, ca_bundle=ca_bundle)
 
 

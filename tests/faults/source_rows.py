@@ -10,6 +10,7 @@ from email.utils import formatdate
 
 from awscrt import checksums
 
+from sluiceway.source.stall import LEAST_BYTES
 from tests.faults.checks import (
     asked_for_a_digest,
     asked_once,
@@ -31,6 +32,7 @@ from tests.faults.steps import (
     raw,
     redirect,
     slow_head,
+    slows,
     stall,
     trickle,
     with_head,
@@ -40,6 +42,9 @@ from tests.faults.steps import (
 NO_TAG = File(BIG.body, None)
 WEAK = File(BIG.body, 'W/"v1"')
 MIDDLE = PART + 77_777
+# Up to there the reads have grown; after it they hold more than comes in half a second, at five times the least rate.
+QUICK = len(BIG.body) - 900_000
+SLOW = 5 * LEAST_BYTES * 2
 HTML = b"<html><body>Sorry, something went wrong.</body></html>"
 TOMORROW = formatdate(time.time() + 24 * 60 * 60, usegmt=True)
 ZIPPED = File(gzip.compress(SMALL.body, mtime=0))
@@ -72,6 +77,8 @@ CUTS = [
     Row("stall in a part", (STORED, None), stalls=True, steps=[stall(BIG, MIDDLE), serve(BIG)], lands=BIG),
     Row("stall before the first byte", (STORED, None), stalls=True, steps=[stall(BIG, 0), serve(BIG)], lands=BIG),
     Row("trickle", (STORED, None), stalls=True, steps=[trickle(BIG, MIDDLE), serve(BIG)], lands=BIG),
+    Row("quick, then slow, and no validator", (STORED, None), [slows(NO_TAG, QUICK, SLOW)], BIG, check=asked_once,
+        stall_seconds=0.5),
     Row("slow head", (STORED, None), stalls=True, steps=[slow_head, serve(BIG)], lands=BIG),
     Row("slow head for ever", (FAILED, "SourceUnreachableError"), [slow_head], stalls=True, max_requests=5),
     Row("stall for ever", (FAILED, "SourceUnreachableError"), [stall(BIG, 0)], stalls=True, max_requests=5),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.faults.source import Exchange, File, Step, serve
 
 
@@ -57,6 +59,22 @@ def trickle(file: File, after: int) -> Step:
         exchange.head(200, {"Content-Length": len(file.body), **file.headers(), "Connection": "close"})
         exchange.raw(file.body[:after])
         exchange.drip(file.body[after:], 0.02)
+
+    return step
+
+
+def slows(file: File, after: int, bytes_per_second: int) -> Step:
+    """As fast as it goes up to `after`, and then at a steady pace."""
+
+    def step(exchange: Exchange) -> None:
+        exchange.head(200, {"Content-Length": len(file.body), **file.headers(), "Connection": "close"})
+        exchange.raw(file.body[:after])
+        began, piece = time.monotonic(), bytes_per_second // 100
+        for at in range(after, len(file.body), piece):
+            exchange.raw(file.body[at : at + piece])
+            due = began + (at + piece - after) / bytes_per_second
+            if exchange.stopped.wait(max(0.0, due - time.monotonic())):
+                return
 
     return step
 

@@ -45,8 +45,8 @@ class Reply:
 
 
 class Client:
-    """Shared by all threads of a process; `close` ends its connections. `stall_seconds` is the window within which a
-    slice of a body, the head of a reply or a TLS handshake must have come."""
+    """Shared by all threads of a process; `close` ends its connections. `stall_seconds` is the window within which
+    the least number of bytes of a body (source/stall.py), the head of a reply or a TLS handshake must have come."""
 
     def __init__(
         self,

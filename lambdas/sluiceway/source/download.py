@@ -31,13 +31,14 @@ from sluiceway.source.body import read_into
 from sluiceway.source.connections import discard
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
 from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, RetryBudget, parse_retry_after
-from sluiceway.source.stall import Watch, stalls
+from sluiceway.source.stall import LEAST_BYTES, Watch, stalls
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
 
 KIB = 1024
-# Small reads first, doubled while the source is quick: a slow source still shows its progress in time.
-FIRST_READ_BYTES = 64 * KIB
+# Small reads first, doubled while the source is quick: a slow source still shows its progress in time. Where arriving
+# bytes cannot be counted they stay small: then a read is what must end within the window.
+FIRST_READ_BYTES = LEAST_BYTES
 LARGEST_READ_BYTES = 1024 * KIB
 # A condition holds for the first request; the rest of a body is asked for under If-Range alone.
 CONDITIONS = frozenset({"if-none-match", "if-modified-since"})
@@ -172,7 +173,8 @@ class Download(io.RawIOBase):
 
     def _pace(self) -> None:
         quick = self._watch is not None and self._watch.moved()
-        self._read_bytes = min(self._read_bytes * 2, LARGEST_READ_BYTES) if quick else FIRST_READ_BYTES
+        larger = quick and self._watch is not None and self._watch.is_counted
+        self._read_bytes = min(self._read_bytes * 2, LARGEST_READ_BYTES) if larger else FIRST_READ_BYTES
 
     def _check_end(self) -> None:
         stalled = self._stalled()
@@ -185,9 +187,12 @@ class Download(io.RawIOBase):
     def _stalled(self) -> SourceError | None:
         if self._watch is None or not self._watch.stalled:
             return None
-        return SourceUnreachableError(
-            f"{self._shown}: stalled, fewer than {self._read_bytes} bytes in {self._client.stall_seconds:g} s"
-        )
+        if self._watch.arrived is None:
+            told = f"fewer than {LEAST_BYTES} bytes in {self._client.stall_seconds:g} s"
+        else:
+            count, seconds = self._watch.arrived
+            told = f"{count} bytes arrived in {seconds:.1f} s, where {LEAST_BYTES} are the least"
+        return SourceUnreachableError(f"{self._shown}: stalled: {told}")
 
     def _resume(self, error: SourceError) -> None:
         """Opens the rest of the body. Raises SourceRestartError when that cannot be, `error` when tries run out."""
@@ -270,7 +275,8 @@ class Download(io.RawIOBase):
 
     def _attach(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
-        self._watch = stalls.watch(getattr(response, "watched_sock", None), self._client.stall_seconds)
+        sock = getattr(response, "watched_sock", None)
+        self._watch = stalls.watch(sock, self._client.stall_seconds, LEAST_BYTES)
 
     def _detach(self) -> None:
         if self._watch is not None:

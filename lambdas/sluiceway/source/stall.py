@@ -1,35 +1,59 @@
 """Ends connections that no longer move.
 
 A socket's read timeout starts anew with every byte, so a trickle never trips it, and a read blocks until its whole
-slice is there. One watching thread a process looks at all watched sockets and shuts one whose last slice is older
-than its window; the reader then wakes with an error. The same holds for a TLS handshake and for the headers of a
-reply. It never touches a reader's data.
+slice is there. One watching thread a process looks at all watched sockets and shuts one on which fewer bytes than the
+least have arrived in a window of the read under way; the reader then wakes with an error. A TLS handshake and the
+headers of a reply have one window in all. It never touches a reader's data: the kernel counts what arrives, and is
+asked by the watching thread alone, about reads that take long.
 """
 
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 
 # 64 KiB a minute is 1.1 KB/s: below it a 1 GiB file would need eleven days.
 WINDOW_SECONDS = 60.0
+LEAST_BYTES = 64 * 1024
 TICK_SECONDS = 1.0
 # A slice read faster than this is a sign that a larger one will do.
 QUICK_SECONDS = 0.25
+# Linux, include/uapi/linux/tcp.h: tcpi_bytes_received of struct tcp_info, since 4.1.
+_RECEIVED = struct.Struct("=128xQ")
+
+
+def arrived_bytes(sock: socket.socket | None) -> int | None:
+    """How many bytes have arrived on a TCP connection so far, read or not; None where the system does not tell."""
+    option = getattr(socket, "TCP_INFO", None)
+    if sock is None or option is None:
+        return None
+    try:
+        return int(_RECEIVED.unpack(sock.getsockopt(socket.IPPROTO_TCP, option, _RECEIVED.size))[0])
+    except (OSError, struct.error):  # closed meanwhile; or a system that answers with less
+        return None
 
 
 class Watch:
     """One socket under watch, between `reading()` and `moved()`: the time its reader spends elsewhere, say waiting
-    for S3, is not the source's. `moved` tells whether the read was quick, `stalled` whether the socket was shut. `sock`
-    may be set later than the watch begins."""
+    for S3, is not the source's. `moved` tells whether the read was quick, `stalled` whether the socket was shut, and
+    `arrived` then how many bytes came in how many seconds, where that `is_counted`. Where it is not, and where
+    `least_bytes` is 0, a whole read must end within the window. `sock` may be set later than the watch begins."""
 
-    def __init__(self, owner: Stalls, sock: socket.socket | None, window_seconds: float) -> None:
+    def __init__(self, owner: Stalls, sock: socket.socket | None, window_seconds: float, least_bytes: int) -> None:
         self._owner = owner
         self.sock = sock
         self.window_seconds = window_seconds
+        self.least_bytes = least_bytes
+        self.is_counted = least_bytes > 0 and arrived_bytes(sock) is not None
         self.since: float | None = None
         self.stalled = False
+        self.arrived: tuple[int, float] | None = None
+        # Of the read last looked at: when it began; and where its present window began, in time and in bytes.
+        self._seen: float | None = None
+        self._began = 0.0
+        self._before: int | None = None
 
     def reading(self) -> None:
         self.since = time.monotonic()
@@ -38,6 +62,26 @@ class Watch:
         quick = self.since is not None and time.monotonic() - self.since < QUICK_SECONDS
         self.since = None
         return quick
+
+    def look(self, now: float) -> None:
+        """Cuts the read under way if it is too slow. Called by the watching thread, every now and then."""
+        since = self.since
+        if since is None or self.stalled:
+            return
+        if since != self._seen:
+            self._seen, self._began = since, since
+            if self.is_counted:
+                self._began, self._before = now, arrived_bytes(self.sock)
+        seconds = now - self._began
+        if seconds <= self.window_seconds:
+            return
+        count = arrived_bytes(self.sock) if self.is_counted else None
+        if count is not None and self._before is not None:
+            if count - self._before >= self.least_bytes:
+                self._began, self._before = now, count
+                return
+            self.arrived = count - self._before, seconds
+        self.cut()
 
     def end(self) -> None:
         self._owner.forget(self)
@@ -62,9 +106,12 @@ class Stalls:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def watch(self, sock: socket.socket | None, window_seconds: float = WINDOW_SECONDS) -> Watch:
-        """Watches `sock` from its next `reading()`: it is shut after `window_seconds` without `moved()`."""
-        watch = Watch(self, sock, window_seconds)
+    def watch(
+        self, sock: socket.socket | None, window_seconds: float = WINDOW_SECONDS, least_bytes: int = 0
+    ) -> Watch:
+        """Watches `sock` from its next `reading()`: it is shut after `window_seconds` without `moved()` in which fewer
+        than `least_bytes` arrived, 0 for however many."""
+        watch = Watch(self, sock, window_seconds, least_bytes)
         with self._changed:
             self._watches.add(watch)
             if self._thread is None:
@@ -87,9 +134,7 @@ class Stalls:
                 now = time.monotonic()
                 idle_since = None if self._watches else (idle_since or now)
                 for watch in self._watches:
-                    since = watch.since
-                    if since is not None and now - since > watch.window_seconds and not watch.stalled:
-                        watch.cut()
+                    watch.look(now)
             self._thread = None
 
 

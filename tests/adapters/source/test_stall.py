@@ -1,0 +1,98 @@
+"""When a body is too slow to go on with: by the bytes that arrive, whatever the size of a read."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+
+from sluiceway.errors import SourceError
+from sluiceway.source import stall
+from sluiceway.source.client import Client
+from sluiceway.source.policy import UrlPolicy
+from sluiceway.source.retry import RetryBudget
+from sluiceway.source.stall import LEAST_BYTES, Stalls, arrived_bytes
+from tests.faults.source import MIB, File, Source, Step, pattern
+from tests.faults.steps import slows
+
+WINDOW_SECONDS = 0.5
+QUICK = 3 * MIB
+BODY = pattern(QUICK + MIB)
+# No validator: a second request would begin the file anew.
+FILE = File(BODY, None)
+
+
+def at(share: float) -> Step:
+    """Quick, so that reads become large, and then at `share` of the least rate."""
+    return slows(FILE, QUICK, int(share * LEAST_BYTES / WINDOW_SECONDS))
+
+
+def read(source: Source) -> bytes:
+    """As a transfer does: into as much memory as the source may fill at once."""
+    budget = RetryBudget(sleep=lambda seconds: None)
+    client = Client(UrlPolicy([source.host]), budget=budget, stall_seconds=WINDOW_SECONDS)
+    try:
+        with client.open(source.url()) as download:
+            filled, body = 0, memoryview(bytearray(len(BODY)))
+            while got := download.readinto(body[filled:]):
+                filled += got
+            return bytes(body[:filled])
+    finally:
+        client.close()
+
+
+def test_a_quick_source_that_slows_down_may_go_on_above_the_least_rate() -> None:
+    with Source([at(5)]) as source:
+        assert read(source) == BODY
+        assert len(source.requests) == 1
+
+
+def test_below_the_least_rate_it_is_a_stall_and_the_text_tells_what_arrived() -> None:
+    with Source([at(0.5)]) as source:
+        with pytest.raises(SourceError, match=r"stalled: \d+ bytes arrived in \d\.\d s") as caught:
+            read(source)
+        assert len(source.requests) == 1
+    words = str(caught.value).split("stalled: ")[1].split()
+    assert 0 < int(words[0]) < LEAST_BYTES
+    assert WINDOW_SECONDS <= float(words[4]) < WINDOW_SECONDS + 2
+
+
+def test_where_arriving_bytes_cannot_be_counted_reads_stay_small_and_the_rate_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stall, "arrived_bytes", lambda sock: None)
+    with Source([at(5)]) as source:
+        assert read(source) == BODY
+        assert len(source.requests) == 1
+    with Source([at(0.5)]) as source, pytest.raises(SourceError, match=f"stalled: fewer than {LEAST_BYTES} bytes"):
+        read(source)
+
+
+def test_bytes_are_counted_as_they_arrive_read_or_not() -> None:
+    ours, theirs = _connection()
+    with ours, theirs:
+        before = arrived_bytes(ours)
+        theirs.sendall(b"x" * 12_345)
+        ours.recv(12_345, socket.MSG_WAITALL | socket.MSG_PEEK)
+        assert before == 0
+        assert arrived_bytes(ours) == 12_345
+    assert arrived_bytes(ours) is None
+
+
+def test_the_time_between_two_reads_is_not_the_sources() -> None:
+    ours, theirs = _connection()
+    with ours, theirs:
+        watched = Stalls()
+        watch = watched.watch(ours, 0.2, LEAST_BYTES)
+        watch.reading()
+        watch.moved()
+        assert not threading.Event().wait(0.6)
+        assert not watch.stalled
+        watch.end()
+
+
+def _connection() -> tuple[socket.socket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        return ours, listener.accept()[0]
