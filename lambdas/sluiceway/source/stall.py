@@ -106,9 +106,7 @@ class Stalls:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
-    def watch(
-        self, sock: socket.socket | None, window_seconds: float = WINDOW_SECONDS, least_bytes: int = 0
-    ) -> Watch:
+    def watch(self, sock: socket.socket | None, window_seconds: float = WINDOW_SECONDS, least_bytes: int = 0) -> Watch:
         """Watches `sock` from its next `reading()`: it is shut after `window_seconds` without `moved()` in which fewer
         than `least_bytes` arrived, 0 for however many."""
         watch = Watch(self, sock, window_seconds, least_bytes)
