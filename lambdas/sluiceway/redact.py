@@ -39,3 +39,10 @@ def redact_url(url: str) -> str:
 def redact_text(text: str) -> str:
     """The text with every URL in it redacted: for messages that somebody else wrote."""
     return _URL.sub(lambda match: redact_url(match.group()), text)
+
+
+def redact_error(error: Exception) -> Exception:
+    """The same error with every URL in its texts redacted: what a function raises stands in Lambda's log and in the
+    history of the execution, whoever wrote it."""
+    error.args = tuple(redact_text(each) if isinstance(each, str) else each for each in error.args)
+    return error

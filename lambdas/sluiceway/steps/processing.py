@@ -23,6 +23,7 @@ from sluiceway.jobs.units import Unit
 from sluiceway.landing.land import land_or_pause
 from sluiceway.landing.relaying import MAX_IDLE, TimeLeft
 from sluiceway.landing.splitting import Split
+from sluiceway.redact import redact_error
 from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.failures import Failure
@@ -208,7 +209,7 @@ class _Work:
                     self._record()
         self._record()
         if self._unexpected:
-            raise self._unexpected[0]
+            raise redact_error(self._unexpected[0])
         self.is_done = not self._checkpoints and not ((waiting or self.is_postponed) and self._may_begin)
         return self._ended, self._checkpoints
 
