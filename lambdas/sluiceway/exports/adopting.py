@@ -1,7 +1,7 @@
 """Files that another job could not land, listed by its failed.jsonl: how they are asked for is taken over.
 
 Knows that such a line points to the other job's object, which names secrets and the hosts they go to and holds none.
-Refuses to take a pointer from a list that comes from elsewhere: who writes it would choose where credentials go.
+Refuses to let a list from the web name secrets, by such a pointer or outright: its writer would choose where they go.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ _adopted: dict[tuple[str, int, str], str] = {}
 def adopt(services: Services, row: JobRow, job: Job, task: FileTask) -> FileTask:
     """The task with an object of its own job: a copy of the one it names, if that is another job's. Raises
     InvalidJobError where there is none, or the list may not name one."""
-    if task.access is None:
+    if isinstance(job.source, ManifestSource) and not job.source.location.startswith("s3://"):
+        for field in ("headers_secret", "access"):
+            if getattr(task, field) is not None:
+                where = f"file {task.n + 1}, {field}"
+                raise InvalidJobError([FieldError(where, "it in a list from the web", "it only in a list kept in S3")])
+    if task.access is None or task.access.startswith(key_of(row.job_id, "")):
         return task
     where = f"file {task.n + 1}, access"
-    if isinstance(job.source, ManifestSource) and not job.source.location.startswith("s3://"):
-        raise InvalidJobError([FieldError(where, "it in a list from the web", "it only in a list kept in S3")])
-    if task.access.startswith(key_of(row.job_id, "")):
-        return task
     name = (row.job_id, row.run, task.access)
     if name not in _adopted:
         _adopted[name] = put_access(services, row, _read(services, task.access, where))

@@ -90,14 +90,19 @@ def test_an_object_that_is_not_there_is_told_by_the_line(deployment: Deployment,
     assert source.requests == []
 
 
-def test_a_list_from_the_web_cannot_choose_where_credentials_go(
-    deployment: Deployment, source: SourceServer, document: dict[str, Any]
+@pytest.mark.parametrize("named", ["access", "headers_secret"])
+def test_a_list_from_the_web_cannot_choose_where_secrets_go(
+    deployment: Deployment, source: SourceServer, document: dict[str, Any], named: str
 ) -> None:
     deployment.run(document)
-    source.replies["/list.jsonl"] = Reply(deployment.read(f"jobs/{JOB}/failed.jsonl"))
+    (line,) = deployment.lines(JOB, "failed.jsonl")
+    own = {"access": line["access"], "headers_secret": put_secret(deployment, "headers", json.dumps({"X-Key": TOKEN}))}
+    entry = {"url": source.url("/a"), named: own[named]}
+    source.replies["/list.jsonl"] = Reply(json.dumps(entry).encode())
     before = len(source.requests)
     from_the_web = again(deployment, source={"type": "manifest", "location": source.url("/list.jsonl")})
     assert deployment.run(from_the_web)["status"] == "FAILED"
     assert [request.path for request in source.requests[before:]] == ["/list.jsonl"]
     said = json.loads(deployment.read("jobs/again-1/summary.json"))["error"]
-    assert (said["type"], "only in a list kept in S3" in said["message"]) == ("InvalidJobError", True)
+    assert said["type"] == "InvalidJobError"
+    assert said["message"].startswith(f"file 1, {named}: expected it only in a list kept in S3")
