@@ -23,5 +23,11 @@ def test_a_file_too_large_for_the_memory_is_refused() -> None:
         needs(Job("5 TB in 512 MB", 1, 5 * TB))
 
 
+def test_a_list_that_takes_an_invocation_to_pass_over_is_refused() -> None:
+    assert needs(Job("long", 10_000_000, 10_000)).dispatches > 1
+    with pytest.raises(PlanError):
+        needs(Job("longer", 20_000_000, 10_000))
+
+
 def test_a_hundred_thousand_small_files_cost_less_than_a_dollar() -> None:
     assert needs(Job("small", 100_000, 10_000)).usd < 1.00
