@@ -22,7 +22,7 @@ import typer
 from cli.arguments import BUCKET
 from cli.exits import Exit, of_file
 from cli.signals import terminated_as_interrupt
-from sluiceway.errors import PolicyError, SluicewayError
+from sluiceway.errors import PolicyError, SinkDeniedError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.transfer.digest import ALGORITHMS, normalise
 
@@ -30,6 +30,14 @@ MIB = 1024**2
 MAX_FILE_BYTES = 5 * 1024 * MIB
 # Part buffers are planned from a share of this: what the deployed function has by default.
 MEMORY_BYTES = 512 * MIB
+NO_CREDENTIALS = (
+    "no credentials for AWS: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE to a profile of "
+    "~/.aws/config (`aws configure` writes one)"
+)
+
+
+class AwsUnavailableError(SinkDeniedError):
+    """No request to S3 can be made: no credentials, or a profile that is not there. The text says what to mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ def copy(request: Request, *, as_json: bool) -> Exit:
         print(json.dumps(outcome(request.task, result)))
     else:
         _tell(request, result)
-    return of_file(result)
+    return Exit.UNAVAILABLE if result.error_type == AwsUnavailableError.__name__ else of_file(result)
 
 
 def outcome(task: FileTask, result: FileResult) -> dict[str, Any]:
@@ -108,7 +116,6 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
     from sluiceway.landing.land import land
     from sluiceway.landing.memory import give_back_memory
     from sluiceway.landing.options import Options
-    from sluiceway.sink.client import s3_client
     from sluiceway.source.client import Client
     from sluiceway.source.policy import UrlPolicy
 
@@ -122,13 +129,29 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
     )
     ca_bundle = str(request.ca_bundle) if request.ca_bundle else None
     client = Client(UrlPolicy(request.allowed_sources), ca_bundle=ca_bundle)
-    s3 = s3_client(connections=request.uploaders + 1, ca_bundle=_s3_ca_bundle(ca_bundle))
-    give_back_memory()
     started = time.monotonic()
     try:
+        s3 = _s3(request.uploaders + 1, _s3_ca_bundle(ca_bundle))
+        give_back_memory()
         return land(request.task, options, client=client, s3=s3, on_progress=on_progress)
     except SluicewayError as error:
         return FileResult.of_error(error, seconds=time.monotonic() - started)
+
+
+def _s3(connections: int, ca_bundle: str | None) -> Any:
+    """Raises AwsUnavailableError before the source is asked for a file that nobody could store."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    from sluiceway.sink.client import s3_client
+
+    session = botocore.session.get_session()
+    try:
+        if session.get_credentials() is None:
+            raise AwsUnavailableError(NO_CREDENTIALS)
+        return s3_client(connections=connections, session=session, ca_bundle=ca_bundle)
+    except BotoCoreError as error:
+        raise AwsUnavailableError(f"AWS cannot be asked: {error}") from error
 
 
 def _s3_ca_bundle(ca_bundle: str | None) -> str | None:

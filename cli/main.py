@@ -113,7 +113,7 @@ def copy(
 
     \b
     Exit codes: 0 stored or skipped; 1 failed or rejected, with no object and no unfinished upload left behind;
-    2 the arguments are invalid; 130 interrupted.
+    2 the arguments are invalid; 4 there are no credentials for AWS; 130 interrupted.
     """
     from cli import copy as command
 

@@ -211,3 +211,18 @@ def test_a_copy_loads_nothing_of_the_engine() -> None:
         [sys.executable, "-c", program], env=environment(), capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("profile", "told"), [({}, "set AWS_ACCESS_KEY_ID"), ({"AWS_PROFILE": "nobody"}, "nobody")], ids=["none", "profile"]
+)
+def test_without_credentials_the_source_is_not_asked(
+    source: SourceServer, tmp_path: Path, profile: dict[str, str], told: str
+) -> None:
+    env = {"HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true", **profile}
+    target = f"s3://{BUCKET}/a"
+    ended = sluiceway("copy", source.url("/a"), target, "--allow-source", source.host, "--json", env=env)
+    assert ended.code == 4, ended.stderr
+    assert ended.json["error"]["type"] == "AwsUnavailableError"
+    assert told in ended.json["error"]["message"]
+    assert source.requests == []
