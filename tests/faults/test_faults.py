@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.certificates import Certificates
-from tests.faults.harness import MAX_GROWTH_BYTES, SECRET, Ran, Row, run
+from tests.faults.harness import MAX_GROWTH_BYTES, MAX_SECONDS, MAX_SLEEP_SECONDS, SECRET, Ran, Row, run
 from tests.faults.source_rows import SOURCE_ROWS
 from tests.faults.store_rows import STORE_ROWS
 
@@ -41,6 +41,8 @@ def test_fault(
     assert (ran.uploads == []) is not row.leaves_upload
     assert len(ran.requests) <= row.max_requests
     assert ran.growth_bytes < MAX_GROWTH_BYTES
+    assert sum(ran.sleeps) <= MAX_SLEEP_SECONDS
+    assert ran.seconds < MAX_SECONDS
     _keeps_the_secret(ran, caplog.text)
     if row.check is not None:
         row.check(ran)
