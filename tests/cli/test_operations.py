@@ -21,8 +21,8 @@ from tests.support.engine_process import EngineProcess, engine_process
 from tests.support.source import Body, Reply, SourceServer
 
 DOC = Path(__file__).parents[2] / "docs" / "operations.md"
-# What only AWS has: quotas of an account, and saved queries of the logs.
-ONLY_IN_AWS = {"service-quotas", "logs", "lambda get-account-settings"}
+# What only AWS has: quotas of an account, saved queries of the logs, and redrives.
+ONLY_IN_AWS = {"service-quotas", "logs", "lambda get-account-settings", "stepfunctions redrive-execution"}
 BEGUN_SECONDS = 60
 
 
