@@ -89,8 +89,12 @@ class World:
         assert summary is not None
         assert summary["files"] == view.counts.files
         assert {state: states.count(state.upper()) for state in view.counts.files} == view.counts.files
-        for bucket in (self.engine.outputs["LandingBucket"], self.jobs.jobs_bucket):
-            assert self.jobs.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
+        for bucket, prefix in (
+            (self.engine.outputs["LandingBucket"], job_id),
+            (self.jobs.jobs_bucket, f"jobs/{job_id}"),
+        ):
+            listed = self.jobs.s3.list_multipart_uploads(Bucket=bucket, Prefix=prefix)
+            assert listed.get("Uploads", []) == []
         return Ended(job_id, view, report)
 
     def states_of(self, job_id: str) -> list[str]:
@@ -175,6 +179,13 @@ def test_the_commit_of_an_all_or_nothing_job(world: World) -> None:
     world.run("/staged", commit="all-or-nothing")
     assert world.killer.killed == ["commit_files"]
     assert len(completed) >= 3
+
+
+@pytest.mark.parametrize("step", ["start_export", "dispatch_files", "complete_job"])
+def test_a_step_of_the_job_itself_before_its_first_object_is_whole(world: World, step: str) -> None:
+    world.killer.at_call(lambda call: (call.caller, call.service, call.method) == (step, "s3", "PUT"))
+    world.run("/small/1")
+    assert world.killer.killed == [step]
 
 
 def test_a_file_that_is_rejected_in_the_end(world: World) -> None:
