@@ -1,21 +1,18 @@
 """When an invocation must stop, and what is carried to the next.
 
-Knows the remaining time and the checkpoint's sums. Refuses to know how bytes move.
+Knows the remaining time and what a checkpoint must say. Refuses to know how bytes move.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from sluiceway.errors import CannotResumeError
-from sluiceway.jobs.files import FileResult
+from sluiceway.landing.tally import Tally
 from sluiceway.transfer.checkpoint import Checkpoint
-from sluiceway.transfer.pipeline import Paused, Waits
-
-Number = TypeVar("Number", int, float)
+from sluiceway.transfer.pipeline import Paused
 
 # What is kept back from the time left: to send the parts in flight, write the table and return.
 RESERVE_SHARE = 0.2
@@ -27,27 +24,31 @@ MAX_IDLE = 2
 @dataclass(slots=True)
 class TimeLeft:
     """The end of this invocation on the monotonic clock, its reserve already taken off. Shared by the threads of an
-    invocation; `end_now` ends it for all of them, as when the job is cancelled."""
+    invocation; `end_now` ends it for all of them, as when the job is cancelled. `half_at` is half way to the end: what
+    cannot be cut begins before, or in the next invocation."""
 
     stop_at: float
     clock: Callable[[], float] = time.monotonic
+    half_at: float = float("inf")
 
     @classmethod
     def of(cls, remaining_ms: int, *, clock: Callable[[], float] = time.monotonic) -> TimeLeft:
         """From Lambda's remaining milliseconds at the start of the invocation."""
-        seconds = remaining_ms / 1000
-        return cls(clock() + seconds - min(MAX_RESERVE_SECONDS, seconds * RESERVE_SHARE), clock)
+        now, seconds = clock(), remaining_ms / 1000
+        worked = seconds - min(MAX_RESERVE_SECONDS, seconds * RESERVE_SHARE)
+        return cls(now + worked, clock, now + worked / 2)
 
     def is_short(self) -> bool:
         return self.clock() >= self.stop_at
+
+    def is_half_gone(self) -> bool:
+        return self.clock() >= min(self.half_at, self.stop_at)
 
     def end_now(self) -> None:
         self.stop_at = 0.0
 
 
-def next_checkpoint(
-    before: Checkpoint | None, paused: Paused, seconds: float, measured: Mapping[str, int], shown: str
-) -> Checkpoint:
+def next_checkpoint(before: Checkpoint | None, paused: Paused, tally: Tally, shown: str) -> Checkpoint:
     """The checkpoint after one more invocation. Raises CannotResumeError after MAX_IDLE of them without progress."""
     begin = before or Checkpoint(paused.position, relays=0)
     moved = paused.position.offset > (before.position.offset if before else 0)
@@ -56,35 +57,5 @@ def next_checkpoint(
         raise CannotResumeError(
             f"{shown}: {idle} invocations in a row moved nothing past byte {paused.position.offset}"
         )
-    return replace(
-        begin,
-        position=paused.position,
-        relays=begin.relays + 1,
-        idle=idle,
-        seconds=_added(begin.seconds, {"total": seconds, **_seconds(paused.waits)}),
-        counts=_added(begin.counts, measured),
-    )
-
-
-def with_sums(result: FileResult, checkpoint: Checkpoint) -> FileResult:
-    """The result of the last invocation with the measurements of all before it."""
-    seconds, counts = checkpoint.seconds, checkpoint.counts
-    return replace(
-        result,
-        seconds=result.seconds + seconds.get("total", 0.0),
-        source_wait_seconds=result.source_wait_seconds + seconds.get("source", 0.0),
-        sink_wait_seconds=result.sink_wait_seconds + seconds.get("sink", 0.0),
-        hash_seconds=result.hash_seconds + seconds.get("hash", 0.0),
-        pool_waits=result.pool_waits + counts.get("pool_waits", 0),
-        part_retries=result.part_retries + counts.get("part_retries", 0),
-        source_resumes=result.source_resumes + counts.get("source_resumes", 0),
-        relays=checkpoint.relays,
-    )
-
-
-def _seconds(waits: Waits) -> dict[str, float]:
-    return {"source": waits.source, "sink": waits.sink, "hash": waits.hash}
-
-
-def _added(sums: Mapping[str, Number], more: Mapping[str, Number]) -> dict[str, Number]:
-    return {name: sums.get(name, 0) + more.get(name, 0) for name in {**sums, **more}}
+    seconds, counts = tally.sums()
+    return replace(begin, position=paused.position, relays=tally.relays + 1, idle=idle, seconds=seconds, counts=counts)

@@ -7,13 +7,13 @@ large job takes it several invocations, each of which starts from a checkpoint. 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sluiceway.aws.file_table import TRANSACTION_FILES, Ended
+from sluiceway.aws.file_table import TRANSACTION_FILES
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.job_files import FAILED, REPORT, SUMMARY, SUMS, key_of, new_work_folder, put_json
 from sluiceway.jobs.counts import Counts, verdict
@@ -121,26 +121,34 @@ class _End:
     def _are_added(self, offset: int) -> bool:
         leftovers = Leftovers(self._services, self._job)
         for tasks, offsets in manifest_blocks(self._services, self._job, offset, BLOCK_FILES):
-            if self._time_left.is_short() or not self._have_ends(tasks):
+            results = None if self._time_left.is_short() else self._ends(tasks)
+            if results is None:
                 return False
-            self.outputs.add(_ends(self._services, self._job, tasks, leftovers))
+            for task in tasks:
+                # One that failed in the end may have had a function before that was killed and left an upload.
+                if results[task.file_id].state not in LANDED:
+                    leftovers.abort(task)
+            self.outputs.add((task, results[task.file_id]) for task in tasks)
             self._offset = offsets[-1]
         self._offset = None
         return True
 
-    def _have_ends(self, tasks: Sequence[FileTask]) -> bool:
-        """Gives one to every file that has none, a transaction at a time. False: time ran out before the last; the
-        table keeps what was given."""
+    def _ends(self, tasks: Sequence[FileTask]) -> dict[str, FileResult] | None:
+        """The ends of these files, by file id; those that have none are given one, a transaction at a time. None: time
+        ran out before the last; the table keeps what was given."""
         services, job = self._services, self._job
         results = ends_so_far(services, job, tasks)
         missing = sorted((task for task in tasks if task.file_id not in results), key=lambda task: task.shard)
-        waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable and missing else {}
+        if not missing:
+            return results
+        waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
         for _, group in groupby(missing, key=lambda task: task.shard):
             if self._time_left.is_short():
-                return False
+                return None
             ends = [(task, _end_of(waiting.get(task.file_id), self._verdict.unfinished)) for task in group]
             self._has_ended |= bool(services.files.end(job.job_id, job.run, ends))
-        return True
+        # A function that outlived its execution may have been faster: what the table says is the end.
+        return results | services.files.results(job.job_id, job.run, missing)
 
     def save(self) -> str:
         """The key of what the next invocation goes on from. Raises NoProgressError."""
@@ -197,17 +205,6 @@ def _end_of_the_rest(
         return FileResult(FileState.CANCELLED, reason="too many files of the job had failed"), None
     why = failure or LOST
     return FileResult(FileState.FAILED, error_type=why.type, error_message=f"{LOST.message}: {why.message}"), failure
-
-
-def _ends(services: Services, job: JobRow, tasks: Sequence[FileTask], leftovers: Leftovers) -> Iterator[Ended]:
-    """The end that each file has. A function that outlived its execution may have been faster than this one: what the
-    table says is the end."""
-    results = services.files.results(job.job_id, job.run, tasks)
-    for task in tasks:
-        # One that failed in the end may have had a function before that was killed and left an upload.
-        if results[task.file_id].state not in LANDED:
-            leftovers.abort(task)
-        yield task, results[task.file_id]
 
 
 def _end_of(waiting: FileResult | None, unfinished: FileResult) -> FileResult:

@@ -71,14 +71,14 @@ class Dispatch:
                 return False
             self._begin(JUDGE)
         if self.draft.phase == JUDGE:
-            if self.time_left.is_short():
+            if self.time_left.is_half_gone():
                 return False
             self._judge()
             self._begin(WRITE)
             # Offsets in the old list are good as long as it is there: whoever carries them does not replace it.
             if self.row.links_round and begun != READ:
                 return False
-        if self.time_left.is_short():
+        if self.time_left.is_half_gone():
             return False
         self.lists.write()
         return True

@@ -54,7 +54,7 @@ class Outputs:
         for name in CONTENT_TYPES:
             if name in self._written:
                 continue
-            if time_left.is_short():
+            if time_left.is_half_gone():
                 return False
             self._write(name)
             self._written.append(name)

@@ -273,6 +273,25 @@ def test_fresh_links_of_a_list_cut_anywhere_leave_no_file_out(
     assert (answers[-1]["files"]["stored"], answers[-1]["files"]["failed"]) == (12, 1)
 
 
+def test_what_cannot_be_cut_begins_in_the_first_half_or_in_the_next_invocation(
+    deployment: Deployment, source: SourceServer
+) -> None:
+    def half_gone() -> TimeLeft:
+        """By the time the whole list has been read; never over."""
+        return TimeLeft(PLENTY, count().__next__, half_at=5)
+
+    owner = begin(deployment, listed(source, JOB))
+    first = dispatch_files(deployment.services, JOB, owner["execution"], half_gone())
+    assert (first["action"], first["files"]) == ("CONTINUE", 20)
+    second = dispatch_files(deployment.services, JOB, owner["execution"], half_gone(), first["draft_key"])
+    assert (second["action"], second["files"]) == ("TRANSFER", 20)
+
+    ended = [complete_job(deployment.services, owner, half_gone())]
+    assert (ended[0]["action"], ended[0]["files"]["failed"]) == ("CONTINUE", 20)
+    ended.append(complete_job(deployment.services, ended[0], half_gone()))
+    assert (ended[1]["action"], ended[1]["files"]) == ("DONE", ended[0]["files"])
+
+
 def test_two_invocations_that_do_nothing_fail(deployment: Deployment, source: SourceServer) -> None:
     owner = begin(deployment, listed(source, JOB))
     with pytest.raises(NoProgressError):
