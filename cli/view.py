@@ -55,7 +55,7 @@ class JobProgress:
         self._console = console or Console(stderr=True)
         self._clock = clock
         self._rate = Rate()
-        self._said: tuple[float, str] | None = None
+        self._said: tuple[float, tuple[JobState, str | None]] | None = None
         self._live = (
             Live(console=self._console, refresh_per_second=4, transient=True) if self._console.is_terminal else None
         )
@@ -88,8 +88,9 @@ class JobProgress:
             self._live.update(Group(Text(_line(job, rate), style="bold"), _bars(job.in_flight)))
             return
         now = self._clock()
-        if self._said is None or job.state.value != self._said[1] or now - self._said[0] >= PLAIN_LINE_SECONDS:
-            self._said = (now, job.state.value)
+        news = (job.state, job.export_told)
+        if self._said is None or news != self._said[1] or now - self._said[0] >= PLAIN_LINE_SECONDS:
+            self._said = (now, news)
             self.note(_line(job, rate))
 
 

@@ -50,6 +50,24 @@ def test_what_is_invalid_is_named_and_nothing_starts(
     assert not (tmp_path / "landed").exists()
 
 
+def test_what_an_export_api_says_of_its_progress_is_shown(tmp_path: Path, source: SourceServer) -> None:
+    polls = iter([{"state": "RUNNING", "done": "40 %"}] * 2)
+    done = {"state": "DONE", "files": [source.url("/a")]}
+    source.replies |= {
+        "/exports": Reply(b"{}"),
+        "/exports/1": lambda _: Reply(json.dumps(next(polls, done)).encode()),
+        "/a": Reply(b"abc"),
+    }
+    mapping = {"running": ["RUNNING"], "completed": ["DONE"]}
+    poll = {"url": source.url("/exports/1"), "status": "state", "status_mapping": mapping, "progress": "done",
+            "interval_seconds": 1}  # fmt: skip
+    described = {"type": "http", "start": {"url": source.url("/exports")}, "poll": poll, "files": {"list": "files"}}
+    (tmp_path / "job.json").write_text(json.dumps({"source": described}))
+    ended = sluiceway("run", "job.json", "--allow-source", source.host, "--json", cwd=tmp_path)
+    assert (ended.code, ended.json["files"]["stored"]) == (0, 1), ended.stderr
+    assert "EXPORTING awaiting the export: 40 %" in ended.stderr
+
+
 def test_a_list_lands_and_the_last_line_is_the_outcome(tmp_path: Path, source: SourceServer) -> None:
     bodies = {f"/in/{n}.bin": Body(n * 1000, seed=n) for n in range(5)}
     source.replies |= {path: Reply(body) for path, body in bodies.items()} | {"/in/gone.bin": Reply(b"", 404)}

@@ -92,6 +92,12 @@ def test_while_the_export_is_awaited_its_progress_is_told(facts: dict[str, Any],
     assert line == f"{told}, 0 bytes/s"
 
 
+def test_without_a_terminal_every_progress_of_an_export_has_its_line() -> None:
+    waiting = [view(JobState.EXPORTING, files_total=None, export_progress=told) for told in (None, "1%", "1%", "2%")]
+    lines = plain([(float(n), each) for n, each in enumerate(waiting)])
+    assert [line.partition("awaiting the export")[2].partition(" (")[0] for line in lines] == ["", ": 1%", ": 2%"]
+
+
 def test_progress_of_an_export_is_not_told_once_files_move() -> None:
     (line,) = plain([(0.0, view(export_progress="100%"))])
     assert "100%" not in line
