@@ -76,12 +76,13 @@ def test_two_at_once_with_never_make_one_object_and_one_stored(store: Store, fil
     assert unfinished(s3_of(store)) == []
 
 
-def test_two_at_once_that_overwrite_leave_one_whole_object(store: Store) -> None:
+@pytest.mark.parametrize("file", [BIG, SMALL], ids=["in parts", "at once"])
+def test_two_at_once_that_overwrite_leave_one_whole_object(store: Store, file: File) -> None:
     gate = threading.Barrier(2, timeout=HANG_SECONDS)
 
     def together(exchange: Exchange) -> None:
         gate.wait()
-        serve(BIG)(exchange)
+        serve(file)(exchange)
 
     results: list[FileResult] = []
     with Source([together]) as source:
@@ -94,8 +95,10 @@ def test_two_at_once_that_overwrite_leave_one_whole_object(store: Store) -> None
     assert len(results) == 2
     assert {result.state for result in results} <= {"STORED", "SKIPPED"}
     assert "STORED" in {result.state for result in results}
-    assert store.object(KEY) == BIG.body
-    assert unfinished(s3_of(store)) == []
+    assert store.object(KEY) == file.body
+    s3 = s3_of(store)
+    assert s3.head_object(Bucket=BUCKET, Key=KEY)["ETag"] in {result.etag for result in results}
+    assert unfinished(s3) == []
 
 
 def test_a_kill_in_a_part_leaves_nothing_once_the_file_is_landed_again(store: Store) -> None:
