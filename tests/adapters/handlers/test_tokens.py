@@ -115,13 +115,21 @@ def test_nothing_is_issued_to_whom_the_job_is_not(
     assert len(server.tokens) == before
 
 
-def test_nothing_is_issued_for_a_job_that_was_cancelled_or_has_ended(
-    deployment: Deployment, server: FhirServer
-) -> None:
+def test_nothing_is_issued_for_a_job_that_has_ended(deployment: Deployment, server: FhirServer) -> None:
     state = dispatched(deployment, server)
     request = request_of(deployment, state)
     deployment.invoke("complete_job", {"detail": {"status": "ABORTED", "executionArn": state["execution"]}})
+    before = len(server.tokens)
+    assert deployment.invoke("issue_token", request)["error"]["type"] == "NotOwnerError"
+    assert len(server.tokens) == before
+
+
+def test_nothing_is_issued_for_a_job_that_is_being_cancelled(deployment: Deployment, server: FhirServer) -> None:
+    request = request_of(deployment, dispatched(deployment, server))
+    deployment.jobs.request_cancel(JOB)
+    before = len(server.tokens)
     assert deployment.invoke("issue_token", request)["error"]["type"] == "JobStoppedError"
+    assert len(server.tokens) == before
 
 
 def test_what_the_token_endpoint_says_no_with_is_the_files_error_by_its_own_name(
