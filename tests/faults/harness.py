@@ -22,6 +22,7 @@ from sluiceway.errors import SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.landing.land import land
 from sluiceway.landing.options import Options
+from sluiceway.landing.tally import Tally
 from sluiceway.sink.client import s3_client
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
@@ -153,14 +154,15 @@ def s3_of(store: Store, timeout_seconds: float = 20.0) -> Any:
 
 
 def _land(task: FileTask, options: Options, client: Client, s3: Any) -> tuple[FileResult, SluicewayError | None]:
+    tally = Tally()
     ended: list[tuple[FileResult, SluicewayError | None] | BaseException] = []
 
     def work() -> None:
         try:
             headers = {"Authorization": f"Bearer {SECRET}"}
-            ended.append((land(task, options, client=client, s3=s3, headers=headers), None))
+            ended.append((land(task, options, client=client, s3=s3, headers=headers, tally=tally), None))
         except SluicewayError as error:
-            ended.append((FileResult.of_error(error), error))
+            ended.append((tally.on(FileResult.of_error(error)), error))
         except BaseException as error:  # raised in the test's own thread below
             ended.append(error)
 

@@ -44,8 +44,20 @@ def test_fault(
     assert sum(ran.sleeps) <= MAX_SLEEP_SECONDS
     assert ran.seconds < MAX_SECONDS
     _keeps_the_secret(ran, caplog.text)
+    _is_measured(row, ran)
     if row.check is not None:
         row.check(ran)
+
+
+def _is_measured(row: Row, ran: Ran) -> None:
+    """Whatever the end: every request after the first is counted, except those to which a redirect led."""
+    result = ran.result
+    assert 0 < result.seconds <= ran.seconds
+    assert result.source_wait_seconds + result.sink_wait_seconds + result.hash_seconds <= result.seconds
+    assert result.peak_memory_bytes > 0
+    if not row.name.startswith("redirect"):
+        # Where no connection comes about, each pause is before another try.
+        assert result.source_resumes == (len(ran.requests) - 1 if ran.requests else len(ran.sleeps))
 
 
 def _keeps_the_secret(ran: Ran, log: str) -> None:

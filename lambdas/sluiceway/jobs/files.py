@@ -8,13 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs.states import FileState
 
 SHARDS = 16
+# The fields of a result that tell what the file took, whatever its end.
+MEASURES = (
+    "seconds", "source_wait_seconds", "sink_wait_seconds", "hash_seconds", "pool_waits", "part_retries",
+    "source_resumes", "peak_memory_bytes", "relays",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,11 @@ class FileTask:
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
-    source, waited for a free part buffer (the sink), or hashed. `digests` are of the bytes stored, `source_validator`
-    is the ETag or Last-Modified that the source gave them; `pool_waits` counts requests that waited for a free
-    connection, `relays` the invocations before the last. `staged` is what completes a STAGED file, `checkpoint` where
-    one that must RETRY_LINK goes on."""
+    source (for its replies and before asking it again too), waited for a free part buffer (the sink), or hashed. They
+    and the counts are of every attempt in every invocation, whatever the end. `digests` are of the bytes stored,
+    `source_validator` is the ETag or Last-Modified that the source gave them; `pool_waits` counts requests that waited
+    for a free connection, `relays` the invocations before the last. `staged` is what completes a STAGED file,
+    `checkpoint` where one that must RETRY_LINK goes on."""
 
     state: FileState
     bytes: int = 0
@@ -99,3 +105,8 @@ class FileResult:
         """The result of a file that `error` ended: its verdict decides between FAILED and REJECTED."""
         message = "; ".join([str(error), *getattr(error, "__notes__", ())])
         return cls(FileState(error.verdict), bytes, seconds=seconds, error_type=error.type, error_message=message)
+
+    def ended_by(self, error: SluicewayError) -> FileResult:
+        """As `of_error`, of a file that had come as far as this: what was measured until then stays."""
+        end = FileResult.of_error(error, bytes=self.bytes)
+        return replace(end, **{name: getattr(self, name) for name in MEASURES})

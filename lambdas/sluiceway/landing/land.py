@@ -6,7 +6,6 @@ tables and functions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from sluiceway.errors import (
     CannotResumeError,
     FileExistsInSinkError,
+    PlanError,
     RangesRefusedError,
     SendAgainError,
     SourceError,
@@ -24,9 +24,9 @@ from sluiceway.errors import (
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import conditions_of, late_tags, target_of
-from sluiceway.landing.memory import recent_peak_memory_bytes
 from sluiceway.landing.options import Options, Tools
-from sluiceway.landing.relaying import next_checkpoint, with_sums
+from sluiceway.landing.relaying import next_checkpoint
+from sluiceway.landing.tally import Tally
 from sluiceway.redact import redact_url
 from sluiceway.sink.existing import find_existing
 from sluiceway.sink.staged import StagedUpload
@@ -57,10 +57,11 @@ def land(
     s3: Any,
     headers: Mapping[str, str] | None = None,
     on_progress: Callable[[int], None] | None = None,
+    tally: Tally | None = None,
 ) -> FileResult:
     """Lands one file, however long it takes: STORED, or SKIPPED with a reason. Raises SluicewayError; then no object
-    has appeared and no upload is left."""
-    result = land_or_pause(task, options, Tools(client, s3, headers or {}, on_progress))
+    has appeared and no upload is left. `tally` has what was measured in either case."""
+    result = land_or_pause(task, options, Tools(client, s3, headers or {}, on_progress, tally=tally))
     if isinstance(result, Checkpoint):
         raise CannotResumeError(f"{redact_url(task.url)}: paused with no limit on its time")
     return result
@@ -71,12 +72,13 @@ def land_or_pause(
 ) -> FileResult | Checkpoint:
     """Lands one file, or goes on with it from `checkpoint`. When `tools.time_left` runs short it returns a Checkpoint
     for the next invocation and leaves the upload open; otherwise as `land`."""
-    began = time.perf_counter()
+    tally = tools.tally or Tally.of(checkpoint)
+    tally.begin(tools.client)
     restarts, sent_again = 0, False
     while True:
         try:
-            result = _attempt(task, options, tools, checkpoint, began)
-            break
+            result = _attempt(task, options, tools, checkpoint, tally)
+            return result if isinstance(result, Checkpoint) else tally.on(result)
         except RangesRefusedError as error:
             if checkpoint is not None:
                 raise CannotResumeError(f"{error}, and it takes longer than one invocation") from error
@@ -91,22 +93,19 @@ def land_or_pause(
             restarts += 1
             if restarts > MAX_RESTARTS:
                 raise
-            tools.client.budget.pause(restarts)
+            with tally.waiting_for_source():
+                tools.client.budget.pause(restarts)
         except SendAgainError:
             if sent_again:
                 raise
             checkpoint, sent_again = None, True
         except FileExistsInSinkError as error:
-            result = FileResult(FileState.SKIPPED, reason=str(error))
-            break
-    if isinstance(result, Checkpoint):
-        return result
-    result = replace(result, seconds=time.perf_counter() - began, source_resumes=result.source_resumes + restarts)
-    return with_sums(result, checkpoint) if checkpoint is not None else result
+            return tally.on(FileResult(FileState.SKIPPED, reason=str(error)))
+        tally.resumed()
 
 
 def _attempt(
-    task: FileTask, options: Options, tools: Tools, checkpoint: Checkpoint | None, began: float
+    task: FileTask, options: Options, tools: Tools, checkpoint: Checkpoint | None, tally: Tally
 ) -> FileResult | Checkpoint:
     checksum = PART_CHECKSUMS[options.part_checksum]
     name = checksum.name if checksum else None
@@ -114,24 +113,38 @@ def _attempt(
         place = checkpoint.position
         target = target_of(task, options, {}, name)
         kind = StagedUpload if options.stage else Upload
-        with kind(tools.s3, target, upload_id=checkpoint.upload_id, attempt=checkpoint.attempt) as upload:
+        name_of_upload = {"upload_id": checkpoint.upload_id, "attempt": checkpoint.attempt}
+        with kind(tools.s3, target, **name_of_upload, retries=tally.retries) as upload:
             upload.load_parts(place.next_part, place.offset)
             begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
-            with _go_on(task, tools, begun, upload) as source:
-                return _move(task, options, tools, source, upload, checkpoint.stated, checkpoint, began)
-    opened = _open_unless_there(task, options, tools)
+            with _go_on(task, tools, begun, upload, tally) as source:
+                try:
+                    return _move(task, options, tools, source, upload, checkpoint.stated, checkpoint, tally)
+                except PlanError:
+                    if tools.may_hand_over:
+                        upload.keep()
+                    raise
+    opened = _open_unless_there(task, options, tools, tally)
     if isinstance(opened, FileResult):
         return opened
     with opened as source:
         stated = stated_digests(source.headers)
         kind = StagedUpload if options.stage else Upload
-        with kind(tools.s3, target_of(task, options, source.headers, name, stated)) as upload:
-            return _move(task, options, tools, source, upload, stated, checkpoint, began)
+        with kind(tools.s3, target_of(task, options, source.headers, name, stated), retries=tally.retries) as upload:
+            return _move(task, options, tools, source, upload, stated, checkpoint, tally)
 
 
-def _go_on(task: FileTask, tools: Tools, begun: Begun, upload: Upload) -> Download:
+def _open(
+    task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, str] | None = None, begun: Begun | None = None
+) -> Download:
+    headers = {**tools.headers, **(conditions or {})}
+    with tally.waiting_for_source():
+        return tools.client.open(task.url, headers=headers, begun=begun, on_resume=tally.resumed)
+
+
+def _go_on(task: FileTask, tools: Tools, begun: Begun, upload: Upload, tally: Tally) -> Download:
     try:
-        return tools.client.open(task.url, headers=tools.headers, begun=begun)
+        return _open(task, tools, tally, begun=begun)
     except SourceStatusError as error:
         if _is_renewable(tools, error):
             upload.keep()
@@ -143,19 +156,19 @@ def _is_renewable(tools: Tools, error: SourceError) -> bool:
     return tools.links_renewable and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
-def _open_unless_there(task: FileTask, options: Options, tools: Tools) -> Download | FileResult:
+def _open_unless_there(task: FileTask, options: Options, tools: Tools, tally: Tally) -> Download | FileResult:
     """The open source, or the reason why it need not be read."""
     existing = None
     if options.if_exists != "overwrite":
         existing = find_existing(tools.s3, task.bucket, task.key)
     if existing is None:
-        return tools.client.open(task.url, headers=tools.headers)
+        return _open(task, tools, tally)
     where = f"s3://{task.bucket}/{task.key}"
     if options.if_exists == "never":
         return FileResult(FileState.SKIPPED, etag=existing.etag, reason=f"{where} exists and if_exists is never")
     conditions = conditions_of(task, existing)
     try:
-        return tools.client.open(task.url, headers={**tools.headers, **conditions})
+        return _open(task, tools, tally, conditions)
     except SourceStatusError as error:
         if error.status != 304 or not conditions:
             raise
@@ -173,10 +186,10 @@ def _move(
     upload: Upload,
     stated: Mapping[str, str],
     checkpoint: Checkpoint | None,
-    began: float,
+    tally: Tally,
 ) -> FileResult | Checkpoint:
     authors = {author: digests for author, digests in (("caller", task.digests), ("source", stated)) if digests}
-    waits = tools.client.pool_waits
+    begin = checkpoint.position if checkpoint and checkpoint.upload_id else None
     plan = plan_parts(
         source.length,
         memory_bytes=options.memory_bytes,
@@ -184,8 +197,10 @@ def _move(
         part_bytes=options.part_bytes,
         max_file_bytes=options.max_file_bytes,
         limits=options.limits,
+        first_part=begin.next_part if begin else 1,
+        offset=begin.offset if begin else 0,
     )
-    outcome = Transfer(
+    transfer = Transfer(
         source,
         upload,
         plan,
@@ -196,15 +211,14 @@ def _move(
         on_progress=tools.on_progress,
         stop=tools.time_left.is_short if tools.time_left else None,
         is_mendable=(lambda error: _is_renewable(tools, error)) if tools.links_renewable else None,
-        begin=checkpoint.position if checkpoint and checkpoint.upload_id else None,
-    ).run()
-    measured = {
-        "pool_waits": tools.client.pool_waits - waits,
-        "part_retries": upload.retries,
-        "source_resumes": source.resumes,
-    }
+        begin=begin,
+    )
+    try:
+        outcome = transfer.run()
+    finally:
+        tally.add(transfer.waits)
     if isinstance(outcome, Outcome):
-        result = _result(outcome, measured, source.validator)
+        result = _result(outcome, source.validator)
         if isinstance(upload, StagedUpload) and upload.staged is not None:
             return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
         tags = late_tags(options, result) if result.parts > 1 else None
@@ -219,7 +233,7 @@ def _move(
         raise outcome.error or CannotResumeError(
             f"{shown}: it takes longer than one invocation and has no ranges or no strong validator"
         )
-    paused = next_checkpoint(checkpoint, outcome, time.perf_counter() - began, measured, shown)
+    paused = next_checkpoint(checkpoint, outcome, tally, shown)
     upload.keep()
     paused = replace(
         paused,
@@ -235,7 +249,7 @@ def _move(
     return paused
 
 
-def _result(outcome: Outcome, measured: Mapping[str, int], validator: str | None) -> FileResult:
+def _result(outcome: Outcome, validator: str | None) -> FileResult:
     return FileResult(
         FileState.STORED,
         bytes=outcome.bytes,
@@ -243,12 +257,5 @@ def _result(outcome: Outcome, measured: Mapping[str, int], validator: str | None
         etag=outcome.etag,
         parts=outcome.parts,
         verified_by=outcome.verified_by,
-        source_wait_seconds=outcome.waits.source,
-        sink_wait_seconds=outcome.waits.sink,
-        hash_seconds=outcome.waits.hash,
-        peak_memory_bytes=recent_peak_memory_bytes(),
-        pool_waits=measured["pool_waits"],
-        part_retries=measured["part_retries"],
-        source_resumes=measured["source_resumes"],
         source_validator=validator,
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sluiceway.landing.relaying import TimeLeft
+from sluiceway.landing.tally import Tally
 from sluiceway.source.client import Client
 from sluiceway.transfer.plan import GIB, MIB, Limits
 
@@ -40,7 +41,8 @@ class Tools:
     """What a landing works with: the HTTP client, a botocore S3 client, extra headers for the source (may hold
     credentials), and where progress (bytes so far) and the remaining time are asked. `links_renewable`: a fresh link
     may come, so an upload whose link has expired is left open for whoever goes on with it. `may_hand_over`: a function
-    with more memory goes on with what this one was given, when its parts turn out too small."""
+    with more memory goes on with what this one was given, when its parts turn out too small. `tally`, where given, has
+    what was measured even if the landing fails; it must be that of the checkpoint, if there is one."""
 
     client: Client
     s3: Any
@@ -49,3 +51,4 @@ class Tools:
     time_left: TimeLeft | None = None
     links_renewable: bool = False
     may_hand_over: bool = False
+    tally: Tally | None = None

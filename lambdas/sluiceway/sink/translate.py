@@ -5,6 +5,7 @@ Texts name the operation, the bucket and key, and what S3 said. Nothing here is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -71,6 +72,17 @@ def _translated(error: ClientError, operation: str, target: str) -> SinkError:
     if code in UNKNOWN_CHECKSUM and operation in DECLARES_CHECKSUM:
         text += " (if the store does not know the checksum, set part_checksum to crc32 or none)"
     return SinkError(text)
+
+
+def retries_of(error: BaseException | None) -> int:
+    """How often botocore sent a request again before it raised `error`."""
+    if isinstance(error, ClientError):
+        return int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+    # No reply, no count: but each attempt says in a header which one it is.
+    request = getattr(error, "request", None) if isinstance(error, HTTPClientError) else None
+    sent = str(request.headers.get("amz-sdk-request", "")) if request is not None else ""
+    found = re.search(r"attempt=(\d+)", sent)
+    return int(found[1]) - 1 if found else 0
 
 
 def error_code(error: ClientError) -> tuple[str, int]:

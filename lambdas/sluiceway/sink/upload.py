@@ -32,7 +32,7 @@ from sluiceway.errors import (
 from sluiceway.sink.body import PartBody
 from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken
 from sluiceway.sink.small import put_object
-from sluiceway.sink.translate import sink_errors
+from sluiceway.sink.translate import retries_of, sink_errors
 
 ATTEMPT_METADATA = "sluiceway-attempt"
 _logger = logging.getLogger(__name__)
@@ -55,9 +55,18 @@ class Target:
 class Upload:
     """A Sink of transfer/pipeline.py over a botocore S3 client. `attempt` is unique to this upload and stands in the
     object's metadata: after a lost reply one HEAD tells whether the object there is ours. `upload_id` and `attempt`
-    are given when another invocation began the upload; then `load_parts` comes first."""
+    are given when another invocation began the upload; then `load_parts` comes first. `retries` is added to: how often
+    botocore sent a request of this upload again."""
 
-    def __init__(self, s3: Any, target: Target, *, upload_id: str | None = None, attempt: str | None = None) -> None:
+    def __init__(
+        self,
+        s3: Any,
+        target: Target,
+        *,
+        upload_id: str | None = None,
+        attempt: str | None = None,
+        retries: list[int] | None = None,
+    ) -> None:
         self._s3, self._target = s3, target
         self.attempt = attempt or uuid.uuid4().hex
         self.upload_id = upload_id
@@ -66,15 +75,10 @@ class Upload:
         self._maybe_more = False
         self._begin_error: SinkError | None = None
         self._version = ""
-        self._retries: list[int] = []
+        self._retries = retries if retries is not None else list[int]()
         self._etags: dict[int, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._done = False
-
-    @property
-    def retries(self) -> int:
-        """How often botocore sent a request of this upload again."""
-        return sum(self._retries)
 
     def put_whole(self, body: memoryview, checksum: str | None, digests: Mapping[str, str]) -> str:
         """Stores the object in one request; returns its ETag. Its SHA-256 of `digests` becomes metadata."""
@@ -241,10 +245,14 @@ class Upload:
         raise error
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        with sink_errors(operation, self._target.bucket, self._target.key):
-            send = partial(put_object, self._s3) if operation == "put_object" else getattr(self._s3, operation)
-            reply: dict[str, Any] = send(Bucket=self._target.bucket, Key=self._target.key, **arguments)
         # Uploader threads add without a lock: an int's += may lose a count in a race, so each keeps its own entry.
+        try:
+            with sink_errors(operation, self._target.bucket, self._target.key):
+                send = partial(put_object, self._s3) if operation == "put_object" else getattr(self._s3, operation)
+                reply: dict[str, Any] = send(Bucket=self._target.bucket, Key=self._target.key, **arguments)
+        except SinkError as error:
+            self._retries.append(retries_of(error.__cause__))
+            raise
         self._retries.append(int(reply.get("ResponseMetadata", {}).get("RetryAttempts", 0)))
         return reply
 

@@ -6,7 +6,7 @@ a file (source/download.py).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urljoin
 
@@ -96,11 +96,18 @@ class Client:
         finally:
             _give_back(response)
 
-    def open(self, url: str, *, headers: Mapping[str, str] | None = None, begun: Begun | None = None) -> Download:
+    def open(
+        self,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        begun: Begun | None = None,
+        on_resume: Callable[[], None] | None = None,
+    ) -> Download:
         """Opens a file for reading. Only status 200 is a body: anything else raises SourceStatusError. Retries what
         may pass (RetryBudget) and resumes when the connection breaks. `begun`: goes on where another invocation
-        stopped, or raises SourceRestartError."""
-        return Download(self, url, headers or {}, begun)
+        stopped, or raises SourceRestartError. `on_resume` is called before every request after the first one."""
+        return Download(self, url, headers or {}, begun, on_resume)
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None

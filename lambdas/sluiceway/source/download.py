@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -69,9 +69,16 @@ class Begun:
 
 class Download(io.RawIOBase):
     """An open body. `length` is its announced length in bytes or None; `headers` are those of the first response;
-    `resumes` counts the requests sent after the first one. Raises SourceError, also from `readinto`."""
+    `on_resume` is called before every request after the first one. Raises SourceError, also from `readinto`."""
 
-    def __init__(self, client: Requests, url: str, headers: Mapping[str, str], begun: Begun | None = None) -> None:
+    def __init__(
+        self,
+        client: Requests,
+        url: str,
+        headers: Mapping[str, str],
+        begun: Begun | None = None,
+        on_resume: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__()
         self._client, self._url, self._shown = client, url, redact_url(url)
         self._asked = {"Accept-Encoding": "identity", "Want-Repr-Digest": WANT_REPR_DIGEST, **headers}
@@ -83,7 +90,7 @@ class Download(io.RawIOBase):
         self._failures = 0
         self._failed_at = 0
         self._read_bytes = FIRST_READ_BYTES
-        self.resumes = 0
+        self._on_resume = on_resume or (lambda: None)
         self._end: int | None = None
         if begun is not None and (begun.offset or begun.end is not None):
             self._go_on(begun)
@@ -156,6 +163,7 @@ class Download(io.RawIOBase):
                     raise SourceTruncatedError(f"{self._shown}: the server sends it in pieces too small to end")
                 self._failed_at = self._offset
                 self._detach()
+                self._on_resume()
                 self._open_rest()
                 return self._read(view)
         if self._watch is not None:
@@ -217,7 +225,7 @@ class Download(io.RawIOBase):
         if self._failures > self._client.budget.attempts:
             error.add_note(f"tried {self._failures} times without progress")
             raise error
-        self.resumes += 1
+        self._on_resume()
         self._client.budget.pause(self._failures, retry_after)
 
     def _open_rest(self) -> urllib3.BaseHTTPResponse:

@@ -78,5 +78,5 @@ def _end(services: Services, job: JobRow, task: FileTask, result: FileResult) ->
         abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
         return task, replace(result, state=FileState.SKIPPED, staged=None, reason=str(error))
     except SluicewayError as error:
-        return task, FileResult.of_error(error, bytes=result.bytes, seconds=result.seconds)
+        return task, result.ended_by(error)
     return task, replace(result, state=FileState.STORED, staged=None, etag=etag)

@@ -23,6 +23,7 @@ from sluiceway.jobs.units import Unit
 from sluiceway.landing.land import land_or_pause
 from sluiceway.landing.relaying import MAX_IDLE, TimeLeft
 from sluiceway.landing.splitting import Split
+from sluiceway.landing.tally import Tally
 from sluiceway.redact import redact_error
 from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
@@ -243,16 +244,16 @@ class _Work:
             self.time_left.end_now()
 
     def _land(self, task: FileTask, threads: int) -> Landed:
-        began = time.monotonic()
         progress = Progress(self.services, self.job.job_id, task)
         checkpoint = self._checkpoint(task)
+        tally = Tally.of(checkpoint)
         try:
             before = self.before.get(task.file_id)
             stored = still_stored(self.services, task, before) if before else None
             if stored is not None:
                 return stored
             with self.patience.turn(task):
-                return self._move(task, threads, progress, checkpoint)
+                return self._move(task, threads, progress, checkpoint, tally)
         except NotNow:
             self.is_postponed = True
             return checkpoint
@@ -263,10 +264,10 @@ class _Work:
                 return None  # ProcessFileLarge gives it its end
             if wants_link(self.job, error):
                 moved = checkpoint.to_dict() if checkpoint else None
-                return retry_link(error, moved, time.monotonic() - began)
+                return tally.on(retry_link(error, moved))
             if self.is_stopped and isinstance(error, CannotResumeError):
                 return None  # it was told to stop: whoever stopped the job gives it its end
-            return FileResult.of_error(error, bytes=progress.bytes, seconds=time.monotonic() - began)
+            return tally.on(FileResult.of_error(error, bytes=progress.bytes))
         finally:
             progress.remove()
 
@@ -279,7 +280,10 @@ class _Work:
             abort_carried(self.services, [task], {"files": self.carried})
             return None
 
-    def _move(self, task: FileTask, threads: int, progress: Progress, checkpoint: Checkpoint | None) -> Landed:
+    def _move(
+        self, task: FileTask, threads: int, progress: Progress, checkpoint: Checkpoint | None, tally: Tally
+    ) -> Landed:
+        tally.begin(self.services.source)
         options = options_of(self.services, self.job, threads)
         renewable = may_renew(self.job)
 
@@ -287,7 +291,7 @@ class _Work:
             nonlocal checkpoint
             tools = tools_for(self.services, self.job, at, progress, self.time_left, links_renewable=renewable)
             try:
-                return land_or_pause(at, options, tools, checkpoint)
+                return land_or_pause(at, options, replace(tools, tally=tally), checkpoint)
             except SourceStatusError as error:
                 # With fresh access the file goes on where this link died.
                 checkpoint = Checkpoint.from_dict(error.checkpoint) if error.checkpoint else checkpoint

@@ -29,7 +29,7 @@ def wants_link(job: JobRow, error: SluicewayError) -> bool:
     return may_renew(job) and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
-def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None, seconds: float) -> FileResult:
+def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None, seconds: float = 0.0) -> FileResult:
     """`checkpoint` is where the file stood before; the error may know of a later one."""
     moved = error.checkpoint if isinstance(error, SourceStatusError) else None
     return FileResult(

@@ -48,7 +48,6 @@ class Outcome:
     etag: str
     parts: int
     verified_by: tuple[str, ...]
-    waits: Waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,6 @@ class Paused:
     before `position` is in S3's parts."""
 
     position: Position
-    waits: Waits
     error: SourceError | None = None
 
 
@@ -75,8 +73,9 @@ class Transfer:
     """One file, or a segment of one, from `source` to `sink`. `algorithms` are the digests taken beside those to be
     verified. `stop`, where given, is asked at every read whether to pause; `is_mendable`, where given, whether an error
     of the source is to pause the transfer rather than to end it; `begin` is where an earlier invocation paused, or the
-    segment begins, and the source stands at its offset. Raises TooLargeError, IntegrityError, PlanError and whatever
-    the source and the sink raise; then nothing has become visible."""
+    segment begins, and the source stands at its offset. `waits` can be asked for afterwards, however it ended. Raises
+    TooLargeError, IntegrityError, PlanError and whatever the source and the sink raise; then nothing has become
+    visible."""
 
     def __init__(
         self,
@@ -138,9 +137,11 @@ class Transfer:
         filled = 0
         while filled < len(view) and not self._must_stop():
             began = time.perf_counter()
-            got = self._read(view[filled:])
-            read = time.perf_counter()
-            self._source_seconds += read - began
+            try:
+                got = self._read(view[filled:])
+            finally:
+                read = time.perf_counter()
+                self._source_seconds += read - began
             if self._error is not None:
                 break
             if not got:
@@ -168,20 +169,21 @@ class Transfer:
         digests, agreed = self._verify()
         checksum = self._encode(self._checksum.of(body, 0)) if self._checksum else None
         etag = self._commit(lambda: self._sink.put_whole(body, checksum, digests))
-        return Outcome(self._count, digests, etag, 1, agreed, self._waits())
+        return Outcome(self._count, digests, etag, 1, agreed)
 
     def _complete(self, parts: int) -> Outcome:
         digests, agreed = self._verify()
         self._uploads.drain()
         etag = self._commit(lambda: self._sink.complete(self._count, self._encode(self._whole_checksum())))
-        return Outcome(self._count, digests, etag, parts, agreed, self._waits())
+        return Outcome(self._count, digests, etag, parts, agreed)
 
     def _commit(self, send: Callable[[], str]) -> str:
         """Makes the object visible; returns its ETag. However long that takes is waiting for the sink."""
         began = time.perf_counter()
-        etag = send()
-        self._commit_seconds = time.perf_counter() - began
-        return etag
+        try:
+            return send()
+        finally:
+            self._commit_seconds = time.perf_counter() - began
 
     def _pause(self, number: int, buffer: Buffer, filled: int) -> Paused:
         """Ends at a part's boundary: what is read of part `number` becomes a part of its own where S3 takes one so
@@ -192,7 +194,7 @@ class Transfer:
             self._uploads.submit(number, buffer, filled)
             place = self._position(number + 1)
         self._uploads.drain()
-        return Paused(replace(place, checksum=self._whole_checksum()), self._waits(), self._error)
+        return Paused(replace(place, checksum=self._whole_checksum()), self._error)
 
     def _position(self, next_part: int) -> Position:
         hashes = cast("dict[str, ResumableHash]", self._digester.hashes)
@@ -242,6 +244,7 @@ class Transfer:
     def _encode(self, value: int) -> str | None:
         return self._checksum.encode(value) if self._checksum else None
 
-    def _waits(self) -> Waits:
+    @property
+    def waits(self) -> Waits:
         sink_seconds = self._uploads.wait_seconds + self._commit_seconds
         return Waits(self._source_seconds, sink_seconds, self._hash_seconds)

@@ -308,7 +308,10 @@ def test_each_wait_is_counted_where_it_belongs(size: int, source: int, monkeypat
             clock.now += 1000
             return super().complete(size, checksum)
 
-    waits = move(SlowSource(bytes(size), step=3), SlowSink(None)).waits
+    body, plan = SlowSource(bytes(size), step=3), Plan(10, 10, 0, LIMITS)
+    transfer = Transfer(body, SlowSink(None), plan, Expectation(), uploaders=2, max_bytes=1000, checksum=None)
+    transfer.run()
+    waits = transfer.waits
     assert waits.source == source
     assert waits.hash == 0
     assert 1000 <= waits.sink < 1010
