@@ -159,7 +159,7 @@ def throttles() -> cloudwatch.IMetric:
 
 
 def summed(functions: Sequence[lambda_.Function], name: str) -> cloudwatch.MathExpression:
-    """One of Lambda's own metrics, added up over functions."""
+    """One of Lambda's own metrics, added up over functions: ten at most in an alarm (CloudWatch's limit)."""
     each = {f"{name.lower()}{n}": function.metric(name, statistic="Sum") for n, function in enumerate(functions)}
     return cloudwatch.MathExpression(
         expression=f"SUM([{', '.join(each)}])",

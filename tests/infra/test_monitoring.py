@@ -146,6 +146,12 @@ def test_an_alarm_watches_its_metric(
     assert found["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
 
 
+def test_no_alarm_adds_up_more_metrics_than_cloudwatch_takes(template: Template) -> None:
+    # CloudWatch user guide, "Create an alarm based on a metric math expression": ten at most.
+    for name, alarm in alarms(template).items():
+        assert sum("MetricStat" in each for each in alarm.get("Metrics", [])) <= 10, name
+
+
 def test_the_share_of_failing_files_is_of_all_that_ended(template: Template) -> None:
     found = alarms(template)["FilesFailing"]
     (expression,) = [each["Expression"] for each in found["Metrics"] if "Expression" in each]
