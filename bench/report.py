@@ -62,7 +62,7 @@ def _machine() -> str:
         **_packages(VENV, ("boto3", "obstore", "smart_open", "urllib3")),
         **_packages(AIOBOTO3_VENV, ("aioboto3",)),
         **_node_packages(),
-        "rclone": _said(rclone(), "version").split()[-1],
+        "rclone": _said(rclone(), "version").rpartition(" ")[2],
     }
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores of {cpu} ({sha} SHA instructions), "
@@ -275,7 +275,7 @@ def _said(*command: str) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return (done.stdout or done.stderr).strip().splitlines()[0]
+    return next(iter((done.stdout or done.stderr).strip().splitlines()), "")
 
 
 def _packages(venv: Path, names: Sequence[str]) -> dict[str, str]:
