@@ -243,3 +243,15 @@ def test_throttling_that_passes_is_waited_out(issuer: TokenFunction, answers: li
     busy = said({"Reason": "x"}, ("x-amzn-ErrorType", "TooManyRequestsException"), status=429)
     answers += [busy, said({"token": "t", "seconds": 9, "age": 1})]
     assert issuer.issue({"at": {"job_id": JOB}}, "") == ("t", 9.0, 1.0)
+
+
+def test_files_that_find_no_room_for_their_token_have_no_end_yet(
+    deployment: Deployment, server: FhirServer, issuer: TokenFunction, answers: list[Response]
+) -> None:
+    state = dispatched(deployment, server)
+    answers.append(said({"Reason": "x"}, ("x-amzn-ErrorType", "TooManyRequestsException"), status=429))
+    unit = json.loads(deployment.read(state["units_key"]))[0]
+    # The invocation ends, which makes room, and the state machine tries it again by this name.
+    with pytest.raises(TokensThrottledError):
+        deployment.invoke("process_file", {"job_id": JOB, "execution": state["execution"], "unit": unit})
+    assert deployment.files.results(JOB, 1, deployment.tasks(JOB)) == {}
