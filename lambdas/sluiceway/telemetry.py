@@ -78,6 +78,7 @@ def measure_file(task: FileTask, result: FileResult) -> None:
         metrics.add_metric(_ENDS[result.state], MetricUnit.Count, 1)
     if result.state is FileState.STORED:
         metrics.add_metric(BYTES_TRANSFERRED, MetricUnit.Bytes, result.bytes)
+    if result.seconds:  # worked on, whatever its end: one that was skipped unseen or cancelled would lower every mean
         metrics.add_metric(SINK_WAIT_SECONDS, MetricUnit.Seconds, result.sink_wait_seconds)
         metrics.add_metric(SOURCE_WAIT_SECONDS, MetricUnit.Seconds, result.source_wait_seconds)
         metrics.add_metric(HASH_SECONDS, MetricUnit.Seconds, result.hash_seconds)

@@ -175,12 +175,26 @@ def test_an_error_of_ours_fails_its_file_and_no_other(
 def test_files_are_counted_in_metrics(
     deployment: Deployment, source: SourceServer, capsys: pytest.CaptureFixture[str], logs: io.StringIO
 ) -> None:
-    source.replies["/a"] = Reply(b"abc")
+    busy = Reply(status=503, headers={"Retry-After": "0"})
+    answers = iter([busy, busy, Reply(status=404)])
+    source.replies |= {"/a": Reply(b"abc"), "/absent": lambda request: next(answers)}
     deployment.run(document(source, "/a", "/absent"))
     blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith('{"_aws"')]
     assert sum(sum(blob.get("BytesTransferred", [])) for blob in blobs) == 3
     assert sum(sum(blob.get("FilesStored", [])) for blob in blobs) == 1
     assert sum(sum(blob.get("FilesFailed", [])) for blob in blobs) == 1
+    measured = ("SourceWaitSeconds", "SinkWaitSeconds", "HashSeconds", "PoolWaits", "PartRetries", "SourceResumes")
+    counts = {name: [value for blob in blobs for value in blob.get(name, [])] for name in measured}
+    # Of both, the one that failed too.
+    assert {name: len(values) for name, values in counts.items()} == dict.fromkeys(measured, 2)
+    assert all(seconds > 0 for seconds in counts["SourceWaitSeconds"])
+    assert max(counts["HashSeconds"]) > 0 and max(counts["SinkWaitSeconds"]) > 0
+    assert counts["PoolWaits"] == counts["PartRetries"] == [0, 0]
+    assert sorted(counts["SourceResumes"]) == [0, 2]
+    assert all(megabytes > 0 for blob in blobs for megabytes in blob.get("PeakMemoryMB", []))
+    assert any("PeakMemoryMB" in blob for blob in blobs)
+    report = {line["key"]: line["source_resumes"] for line in deployment.lines(JOB, "report.jsonl")}
+    assert report == {"a": 0, "absent": 2}
     dimensions = {
         name for blob in blobs for spec in blob["_aws"]["CloudWatchMetrics"] for name in spec["Dimensions"][0]
     }
