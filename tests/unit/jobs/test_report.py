@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from sluiceway.errors import DigestMismatchError, InvalidJobError, SourceStatusE
 from sluiceway.exports.formats import read_entries
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.events import file_event, job_event
-from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.files import MEASURES, FileResult, FileTask
 from sluiceway.jobs.report import failed_line, report_line, sum_line, summary
 from sluiceway.jobs.states import FileState
 from sluiceway.spec import Entry, read_tasks
@@ -32,6 +32,44 @@ def test_a_report_line_names_the_file_and_its_end_and_no_secret() -> None:
     assert [line[name] for name in required] == [
         "landing", "in/a b", "STORED", 5, HEX, '"etag"', None, ["caller:sha256"], 1, 0.5,
     ]  # fmt: skip
+
+
+def test_a_report_line_tells_everything_that_was_measured() -> None:
+    measured = {name: n for n, name in enumerate(MEASURES, 2)}
+    result = FileResult(
+        FileState.REJECTED, 5, {"sha256": HEX, "md5": "0" * 32}, '"etag"', 3, ("caller:sha256", "source:md5"),
+        "because", "DigestMismatchError", "md5 differs", segments=4, source_validator='"v1"', **measured,
+    )  # fmt: skip
+    # Of the fields, those that are not for readers: how a file is gone on with.
+    kept = {field.name for field in fields(FileResult)} - {"staged", "checkpoint"}
+    assert all(getattr(result, name) != field.default for field in fields(FileResult) if (name := field.name) in kept)
+
+    assert json.loads(report_line(TASK, result)) == {
+        "url": "https://host/a%20b?redacted",
+        "bucket": "landing",
+        "key": "in/a b",
+        "status": "REJECTED",
+        "bytes": 5,
+        "sha256": HEX,
+        "etag": '"etag"',
+        "error": {"type": "DigestMismatchError", "message": "md5 differs"},
+        "reason": "because",
+        "digests": {"sha256": HEX, "md5": "0" * 32},
+        "source_validator": '"v1"',
+        "verified_by": ["caller:sha256", "source:md5"],
+        "parts": 3,
+        "segments": 4,
+        **measured,
+    }
+
+
+def test_what_was_measured_stays_with_a_file_that_fails_in_the_end() -> None:
+    measured = {name: n for n, name in enumerate(MEASURES, 2)}
+    staged = FileResult(FileState.STAGED, 5, {"sha256": HEX}, parts=1, staged={"upload_id": "u"}, **measured)
+    failed = staged.ended_by(SourceStatusError("status 404", status=404))
+    assert failed == FileResult(
+        FileState.FAILED, 5, error_type="SourceStatusError", error_message="status 404", **measured
+    )
 
 
 @pytest.mark.parametrize(
