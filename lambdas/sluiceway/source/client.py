@@ -71,8 +71,9 @@ class Client:
 
     @property
     def pool_waits(self) -> int:
-        """How often a request has waited for a free connection so far."""
-        return self._pools.waits
+        """How often a request of this thread has waited for a free connection so far: a file's own, where a thread
+        moves a file."""
+        return self._pools.waits.count
 
     def fetch(
         self,

@@ -2,7 +2,7 @@
 
 Knows how a connection is opened: to an address that the policy checked in that very moment. TLS still verifies the
 name. Handshakes and headers that trickle are cut. Pools keep at most 10 connections a host, drop those idle for 30 s,
-and count how often a request waited.
+and count how often a request of each thread waited.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import http.client
 import logging
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -157,16 +158,20 @@ def pool_manager(
     """A urllib3 PoolManager whose every connection goes where `policy` allows. A TLS handshake and the head of a reply
     may each take `stall_seconds`."""
     ours: dict[str, Any] = {"policy": policy, "stall_seconds": stall_seconds}
+    counted = PoolWaits()
 
     class HttpPool(_MeasuredPool, urllib3.HTTPConnectionPool):
+        waits = counted
         ConnectionCls: Any = type("PolicedHttp", (_Http,), ours)
 
     class HttpsPool(_MeasuredPool, urllib3.HTTPSConnectionPool):
+        waits = counted
         ConnectionCls: Any = type("PolicedHttps", (_Https,), ours)
 
     manager = PolicyPoolManager(
         maxsize=connections_per_host, block=True, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=ca_bundle
     )
+    manager.waits = counted
     manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
     return manager
 
@@ -178,22 +183,25 @@ def discard(response: urllib3.BaseHTTPResponse) -> None:
     response.release_conn()
 
 
+class PoolWaits(threading.local):
+    """How often a request of this thread has waited for a free connection."""
+
+    count = 0
+
+
 class PolicyPoolManager(urllib3.PoolManager):
     """A PoolManager that knows how often a request waited for a free connection."""
 
-    @property
-    def waits(self) -> int:
-        # Of pools still alive: those of hosts pushed out by newer ones are no longer counted.
-        return sum(getattr(self.pools.get(key), "waits", 0) for key in self.pools.keys())  # noqa: SIM118
+    waits: PoolWaits
 
 
 class _MeasuredPool:
-    waits = 0
+    waits: PoolWaits
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         pool: Any = self
         if pool.pool is not None and pool.pool.empty():
-            self.waits += 1
+            self.waits.count += 1
         connection = super()._get_conn(timeout)  # type: ignore[misc]
         if time.monotonic() - getattr(connection, "idle_since", time.monotonic()) > KEEP_ALIVE_SECONDS:
             connection.close()

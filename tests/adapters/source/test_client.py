@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import sys
 import threading
+import traceback
 
 import pytest
 
@@ -19,6 +22,7 @@ from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
 from tests.faults.certificates import Certificates, make_certificates
 from tests.faults.source import Exchange, File, Source, Step, pattern, serve
+from tests.support.waiting import wait_until
 
 BODY = pattern(300_000)
 FILE = File(BODY)
@@ -192,7 +196,7 @@ def test_an_abandoned_body_does_not_reach_the_next_file() -> None:
         assert source.connections == 2
 
 
-def test_at_most_ten_connections_stand_to_one_host() -> None:
+def test_at_most_ten_connections_stand_to_one_host_and_who_waits_for_one_is_counted_alone() -> None:
     full, release = threading.Semaphore(0), threading.Event()
 
     def hold(exchange: Exchange) -> None:
@@ -201,20 +205,33 @@ def test_at_most_ten_connections_stand_to_one_host() -> None:
         serve(FILE)(exchange)
 
     with Source([hold], keep_alive=True) as source:
-        client, bodies = client_for(source), list[bytes]()
-        threads = [threading.Thread(target=lambda: bodies.append(read(client, source.url()))) for _ in range(13)]
-        for thread in threads:
+        client, bodies, waits = client_for(source), list[bytes](), dict[threading.Thread, int]()
+
+        def fetch() -> None:
+            bodies.append(read(client, source.url()))
+            waits[threading.current_thread()] = client.pool_waits
+
+        first, later = ([threading.Thread(target=fetch) for _ in range(number)] for number in (10, 3))
+        for thread in first:
             thread.start()
-        for _ in range(10):
+        for _ in first:
             assert full.acquire(timeout=30)
-        while client.pool_waits < 3:
-            assert source.connections <= 10
+        for thread in later:
+            thread.start()
+        wait_until(lambda: all(is_queueing(thread) for thread in later))
+        assert source.connections == 10
         release.set()
-        for thread in threads:
+        for thread in (*first, *later):
             thread.join(30)
         assert bodies == [BODY] * 13
         assert source.connections == 10
-        assert client.pool_waits >= 3
+        assert waits == dict.fromkeys(first, 0) | dict.fromkeys(later, 1)
+
+
+def is_queueing(thread: threading.Thread) -> bool:
+    """Whether it waits for a connection of the pool, which is a queue of the standard library."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    return any(each.filename == queue.__file__ for each in traceback.extract_stack(frame))
 
 
 @pytest.mark.parametrize(
