@@ -16,10 +16,15 @@ import pytest
 
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.watch import Watch
+from local import synth
 from local.calls import Call
+from local.deployment import STACK
 from local.engine import Engine
 from sluiceway.aws.table import JobTable
+from sluiceway.sink.storage import list_keys
 from tests.faults.kills import Killer
+from tests.support.iam_actions import needed
+from tests.support.policies import Roles, allowed
 from tests.support.source import Reply, Request, SourceServer
 from tests.support.waiting import wait_until
 
@@ -27,6 +32,7 @@ SETTINGS = {"control_timeout_seconds": "4"}
 # Of the 4 s, 3.2 are there to work in: the list takes two invocations, and so do the transactions, one a shard.
 PAGES, PAGE_FILES, PAGE_SECONDS = 12, 20, 0.3
 TRANSACTION_SECONDS = 0.3
+RELAYED = ("dispatch_files", "complete_job")
 
 
 @dataclass
@@ -35,9 +41,12 @@ class Listener:
 
     killer: Killer = field(default_factory=Killer)
     ending: int = 0
+    calls: list[Call] = field(default_factory=list[Call])
 
     def __call__(self, call: Call) -> None:
         self.killer.on_call(call)
+        if call.caller in RELAYED:
+            self.calls.append(call)
         if call.caller == "complete_job" and call.headers.get("x-amz-target", "").endswith("TransactWriteItems"):
             self.ending += 1
             time.sleep(TRANSACTION_SECONDS)
@@ -84,7 +93,8 @@ class World:
         assert summary is not None and summary["files"]["cancelled"] == len(keys)
         bucket = self.jobs.jobs_bucket
         assert self.jobs.s3.list_multipart_uploads(Bucket=bucket).get("Uploads", []) == []
-        assert "Contents" not in self.jobs.s3.list_objects_v2(Bucket=bucket, Prefix=f"jobs/{job_id}/work/")
+        # The last thing a job does, after its end was told.
+        wait_until(lambda: not list(list_keys(self.jobs.s3, bucket, f"jobs/{job_id}/work/")))
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +109,14 @@ def listener() -> Listener:
 
 
 @pytest.fixture(scope="module")
-def engine(served: SourceServer, listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def settings(served: SourceServer) -> dict[str, str]:
+    return {**SETTINGS, "allowed_sources": served.host}
+
+
+@pytest.fixture(scope="module")
+def engine(settings: dict[str, str], listener: Listener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     landed = tmp_path_factory.mktemp("landed")
-    with Engine(landed, settings=SETTINGS, allowed_sources=[served.host], on_call=listener) as engine:
+    with Engine(landed, settings=settings, on_call=listener) as engine:
         listener.killer.engine = engine
         yield engine
 
@@ -150,3 +165,21 @@ def test_a_stopped_job_is_ended_by_complete_job_invoking_itself(world: World) ->
     # The one that was stopped, the one the event invoked, and at least one that it invoked itself.
     ended = [report.outcome for report in world.engine.reports[before:]]
     assert len(ended) >= 3 and ended.count("ok") >= 2
+
+
+def test_what_they_called_is_what_their_roles_allow(world: World, settings: dict[str, str]) -> None:
+    """After the tests above: going on, going on alone, and clearing up."""
+    resources = world.engine.client("cloudformation").describe_stack_resources(StackName=STACK)["StackResources"]
+    # moto lists what it does not support without its ids.
+    names = {
+        each["LogicalResourceId"]: each["PhysicalResourceId"] for each in resources if "PhysicalResourceId" in each
+    }
+    roles = Roles(synth.template(settings), names)
+    statements = {folder: roles.of_function(folder) for folder in RELAYED}
+    asked = {(call.caller, *each) for call in world.listener.calls for each in needed(call)}
+    # Which keys a DeleteObjects names stands in its body: tests/infra holds the role against the folder.
+    deleted = {each for each in asked if each[1] == "s3:DeleteObject"}
+    asked -= deleted
+    assert {caller for caller, _, _ in deleted} == {"complete_job"}
+    assert ("complete_job", "lambda:InvokeFunction") in {(caller, action) for caller, action, _ in asked}
+    assert [each for each in asked if not allowed(statements[each[0]], each[1], each[2])] == []
