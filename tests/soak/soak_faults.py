@@ -1,5 +1,6 @@
-"""A job of 2,000 files through the engine with a fault in every twentieth: nothing lost, nothing doubled, and the
-counters equal to the report. Too long for every day: `make soak`.
+"""A job of 2,000 files through the engine with a fault of the source in every twentieth, one of S3 in every
+twenty-fifth object, and every process that moves files killed once in its midst: nothing lost, nothing doubled, and
+the counters equal to the report. Too long for every day: `make soak`.
 """
 
 from __future__ import annotations
@@ -10,18 +11,28 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import local.engine
 from cli.jobs import JobsClient
 from cli.watch import Watch
+from local.calls import Call, call_of
 from local.engine import Engine
+from local.http import BadRequestError, Request, Response
+from local.s3_api import S3
+from tests.faults.kills import Killer
 from tests.faults.source import Exchange, File, Source, Step, cut, pattern, serve
+from tests.faults.store import Act, hang_up, lose_reply, refuse
 
 FILES = 2000
 EVERY = 20
+EVERY_OBJECT = 25
+KILL_AT = 700
+MOVER = "process_file"
 LARGEST_BYTES = 48 * 1024
 HTML = b"<html>Sorry</html>"
 
@@ -59,6 +70,45 @@ FAULTS = [
     Fault("a page of HTML", "REJECTED", status(200, HTML), lasting=True, entry={"size": LARGEST_BYTES}),
     Fault("another digest", "REJECTED", serve, lasting=True, entry={"sha256": "0" * 64}),
 ]
+
+
+STORE_FAULTS: dict[str, Act] = {
+    "SlowDown": refuse(503, "SlowDown"),
+    "500": refuse(500, "InternalError"),
+    "hung up": hang_up,
+    "reply lost": lose_reply,
+}
+
+
+class MoodyS3(S3):
+    """The engine's store, in which every twenty-fifth file meets a fault when it is stored for the first time. `met`
+    counts them."""
+
+    def __init__(self, landed: Path, *, met: Counter[str]) -> None:
+        super().__init__(landed)
+        self._met, self._seen, self._lock = met, set[str](), threading.Lock()
+
+    def __call__(self, request: Request) -> Response:
+        name = self._fault_of(request)
+        if name is None:
+            return super().__call__(request)
+        response = STORE_FAULTS[name](lambda: super(MoodyS3, self).__call__(request))
+        if response is None:
+            raise BadRequestError("planted: no reply")
+        return response
+
+    def _fault_of(self, request: Request) -> str | None:
+        if request.method != "PUT" or call_of(request, "s3").caller != MOVER:
+            return None
+        with self._lock:
+            if request.path in self._seen:
+                return None
+            self._seen.add(request.path)
+            if len(self._seen) % EVERY_OBJECT:
+                return None
+            name = list(STORE_FAULTS)[self._met.total() % len(STORE_FAULTS)]
+            self._met[name] += 1
+            return name
 
 
 class Shelf:
@@ -101,13 +151,36 @@ def source(shelf: Shelf) -> Iterator[Source]:
 
 
 @pytest.fixture
-def engine(source: Source, tmp_path: Path) -> Iterator[Engine]:
-    with Engine(tmp_path / "landed", allowed_sources=[source.host]) as engine:
+def killer() -> Killer:
+    """Kills every process of the mover when so many objects are on their way."""
+    stored = Counter[str]()
+
+    def is_time(call: Call) -> bool:
+        stored[call.method] += call.caller == MOVER and call.method == "PUT"
+        return stored["PUT"] == KILL_AT
+
+    killer = Killer()
+    killer.at_call(is_time)
+    return killer
+
+
+@pytest.fixture
+def met() -> Counter[str]:
+    return Counter()
+
+
+@pytest.fixture
+def engine(
+    source: Source, killer: Killer, met: Counter[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Engine]:
+    monkeypatch.setattr(local.engine, "S3", partial(MoodyS3, met=met))
+    with Engine(tmp_path / "landed", allowed_sources=[source.host], on_call=killer.on_call) as engine:
+        killer.engine = engine
         yield engine
 
 
 def test_a_fault_in_every_twentieth_of_two_thousand_files(
-    engine: Engine, shelf: Shelf, source: Source, tmp_path: Path
+    engine: Engine, shelf: Shelf, source: Source, killer: Killer, met: Counter[str], tmp_path: Path
 ) -> None:
     jobs = JobsClient.of_stack(engine.client, engine.outputs)
     files = [{"url": source.url(path), "key": path[1:], **shelf.entry(path)} for path in shelf.files]
@@ -136,5 +209,18 @@ def test_a_fault_in_every_twentieth_of_two_thousand_files(
     assert told == {name.lower(): count for name, count in counted.items()}
     assert summary["bytes"] == sum(len(body) for body in landed.values())
     assert jobs.s3.list_multipart_uploads(Bucket=engine.outputs["LandingBucket"]).get("Uploads", []) == []
+    assert set(killer.killed) == {MOVER}
+    # One that was between two invocations broke none.
+    assert 1 <= [each.outcome for each in engine.reports].count("Runtime.ExitError") <= len(killer.killed)
+    assert (met.keys(), met.total()) == (STORE_FAULTS.keys(), len(landed) // EVERY_OBJECT)
     unfaulted = {path: count for path, count in shelf.asked.items() if path not in shelf.faults}
-    print(json.dumps({"faults": len(shelf.faults), "asked twice though sound": sum(c > 1 for c in unfaulted.values())}))
+    print(
+        json.dumps(
+            {
+                "faults": len(shelf.faults),
+                "of S3": met,
+                "killed": len(killer.killed),
+                "asked twice though sound": sum(c > 1 for c in unfaulted.values()),
+            }
+        )
+    )
