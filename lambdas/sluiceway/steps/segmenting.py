@@ -21,6 +21,7 @@ from sluiceway.jobs.units import Unit
 from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
+from sluiceway.redact import redact_error
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import may_begin
 from sluiceway.steps.progress import Progress
@@ -82,6 +83,9 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
     except SluicewayError as error:
         if wants_link(job, error):
             _await_link(services, job, task, error, time.monotonic() - began)
+        raise
+    except Exception as error:  # nobody foresaw it, and it may quote the link
+        redact_error(error)
         raise
     finally:
         progress.remove()

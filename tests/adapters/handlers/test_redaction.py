@@ -14,11 +14,11 @@ import pytest
 
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs.states import FILE_ENDS
-from sluiceway.steps import processing
+from sluiceway.steps import processing, segmenting
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, caught, deploy
 from tests.support.secrets import put_secret
-from tests.support.source import Body, Reply, SourceServer
+from tests.support.source import Body, Reply, Request, SourceServer
 from tests.support.waiting import wait_until
 
 JOB = "secret-1"
@@ -31,7 +31,12 @@ PUBLIC = ("report.jsonl", "SHA256SUMS", "summary.json", "units.json")
 @pytest.fixture
 def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
     """Tells all it can: an event for every file's end, a progress row at every read."""
-    told = {"progress_seconds": "0", "file_events": ",".join(sorted(FILE_ENDS)), "part_mib": "5"}
+    told = {
+        "progress_seconds": "0",
+        "file_events": ",".join(sorted(FILE_ENDS)),
+        "part_mib": "5",
+        "split_bytes": str(5 * MIB),
+    }
     with deploy(moto_server, monkeypatch, allowed_sources=source.host, **told) as deployment:
         yield deployment
 
@@ -158,6 +163,39 @@ def test_an_error_that_nobody_foresaw_shows_no_secret(
     assert line["error"] == {"type": "RuntimeError", "message": f"it broke at {source.url('/a')}?redacted"}
     events, rows = json.dumps(deployment.events()), json.dumps(deployment.rows())
     assert not leaks(*outputs(deployment), events, rows, logs.getvalue(), answer, caught(raised.value))
+
+
+def test_an_error_that_nobody_foresaw_in_a_segment_shows_no_secret(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = Body(11 * MIB).read()
+
+    def piece(request: Request) -> Reply:
+        if "Range" not in request.headers:
+            return Reply(body, headers={"ETag": '"v1"'})
+        first, _, last = request.headers["Range"].removeprefix("bytes=").partition("-")
+        end = min(int(last or len(body)), len(body) - 1)
+        headers = {"ETag": '"v1"', "Content-Range": f"bytes {first}-{end}/{len(body)}"}
+        return Reply(body[int(first) : end + 1], 206, headers)
+
+    def broken(task: Any, *_: Any) -> None:
+        raise RuntimeError(f"it broke at {task.url}")
+
+    source.replies["/large"] = piece
+    execution = deployment.new_execution()
+    owner = {"execution": execution, "job_id": JOB}
+    deployment.start({**document(deployment, source, "large"), "split": "crc"}, execution)
+    (unit,) = json.loads(deployment.read(deployment.invoke("dispatch_files", owner)["units_key"]))
+    begun = deployment.invoke("process_file", {**owner, "unit": unit})
+    assert begun["action"] == "SPLIT"
+    monkeypatch.setattr(segmenting, "move_segment", broken)
+    with pytest.raises(RuntimeError) as raised:
+        deployment.invoke("move_segment", {**begun, "n": 0})
+    deployment.invoke("record_failure", {**begun, "error": caught(raised.value)})
+
+    assert str(raised.value) == f"it broke at {source.url('/large')}?redacted"
+    assert deployment.invoke("complete_job", owner)["status"] == "FAILED"
+    assert not leaks(begun, *outputs(deployment), json.dumps(deployment.rows()), json.dumps(deployment.events()))
 
 
 def test_a_mistake_in_a_link_is_told_without_its_secrets(deployment: Deployment) -> None:
