@@ -64,7 +64,9 @@ class World:
         """A job that is cancelled from its beginning: it is listed, and CompleteJob ends every one of its files."""
         job_id = f"long-{uuid.uuid4().hex[:8]}"
         self.source.replies |= {"/exports": Reply(b"{}"), "/list": self._page}
-        files = {"request": {"url": self.source.url("/list")}, "list": "items", "pagination": {"next": "next"}}
+        request = {"url": self.source.url("/list")}
+        fields = {"list": "items", "url": "url", "size": "bytes", "pagination": {"next": "next"}}
+        files = {"request": request, **fields}
         api = {"type": "http", "start": {"url": self.source.url("/exports")}, "files": files}
         submitted = self.jobs.submit({"job_id": job_id, "source": api})
         wait_until(lambda: self.jobs.read(job_id) is not None)
@@ -75,8 +77,9 @@ class World:
         number = int(request.path.partition("p=")[2] or 0)
         time.sleep(self.page_seconds)
         following = {"next": f"/list?p={number + 1}"} if number + 1 < PAGES else {}
-        names = [f"/file-{number * PAGE_FILES + n:05}" for n in range(PAGE_FILES)]
-        return Reply(json.dumps({"items": names, **following}).encode())
+        # So small that they share two functions.
+        items = [{"url": f"/file-{number * PAGE_FILES + n:05}", "bytes": 10} for n in range(PAGE_FILES)]
+        return Reply(json.dumps({"items": items, **following}).encode())
 
     def entered(self, submitted: Submitted, state: str) -> int:
         pages = self.jobs.stepfunctions.get_paginator("get_execution_history").paginate(
