@@ -47,7 +47,8 @@ class TokenEndpoint:
 
     def issue(self, auth: Auth, refused: str = "") -> tuple[str, float, float]:
         """A new token, the seconds it lives, and 0; `refused` is not needed, for every token is new. Raises
-        SecretError, PolicyError, CredentialsRefusedError where no token is given, and what the request for one raises."""
+        SecretError, PolicyError, CredentialsRefusedError where no token is given, and what the request for one
+        raises."""
         url, headers, form = self._smart_form(auth) if auth["type"] == "smart" else self._oauth2_form(auth)
         headers |= {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
         reply = self.client.fetch(
