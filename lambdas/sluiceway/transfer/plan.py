@@ -83,7 +83,7 @@ def plan_parts(
 ) -> Plan:
     """Plans a file of `length` bytes (None: unknown, up to `max_file_bytes`) for a function of `memory_bytes` that
     holds `uploaders` + 1 part buffers. `part_bytes` overrides the choice; it grows where the file would need more
-    parts than S3 takes. `first_part` and `offset`: where an earlier invocation stopped, which may have cut a part short.
+    parts than S3 takes. `first_part` and `offset`: where an earlier invocation stopped; a stop may cut a part short.
     Raises PlanError when the file cannot fit."""
     limits = limits or Limits()
     largest = _largest_part(memory_bytes, uploaders, part_bytes, limits)
