@@ -32,10 +32,13 @@ def document(source: SourceServer, *entries: object, **more: object) -> dict[str
 
 def test_every_file_lands_with_the_bytes_of_its_source(deployment: Deployment, files: SourceServer) -> None:
     prefix = {"destination": {"prefix": "in/"}}
-    answer = deployment.run(document(files, files.url("/good.csv"), files.url("/empty.csv"), **prefix))
+    execution = deployment.new_execution()
+    answer = deployment.run(document(files, files.url("/good.csv"), files.url("/empty.csv"), **prefix), execution)
 
     assert answer == {
+        "action": "DONE",
         "job_id": "acme-1",
+        "execution": execution,
         "status": "COMPLETED",
         "files": {"stored": 2, "skipped": 0, "rejected": 0, "failed": 0, "cancelled": 0},
     }
