@@ -183,6 +183,15 @@ def discard(response: urllib3.BaseHTTPResponse) -> None:
     response.release_conn()
 
 
+@contextmanager
+def discarding_on_error(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        discard(response)
+        raise
+
+
 class PoolWaits(threading.local):
     """How often a request of this thread has waited for a free connection."""
 

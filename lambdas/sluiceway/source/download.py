@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -28,7 +27,7 @@ from sluiceway.errors import (
 )
 from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
-from sluiceway.source.connections import discard
+from sluiceway.source.connections import discard, discarding_on_error
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
 from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, RetryBudget, parse_retry_after
 from sluiceway.source.stall import LEAST_BYTES, Watch, stalls
@@ -102,7 +101,7 @@ class Download(io.RawIOBase):
         if response.status != 200:
             raise self._refused(response)
         self.headers = response.headers
-        with _closing_on_error(response):
+        with discarding_on_error(response):
             self.length = self._end = announced_length(response.headers, self._shown)
         self.validator = strong_validator(response.headers)
         self._ranges = response.headers.get("accept-ranges", "").lower() != "none"
@@ -195,12 +194,7 @@ class Download(io.RawIOBase):
     def _stalled(self) -> SourceError | None:
         if self._watch is None or not self._watch.stalled:
             return None
-        if self._watch.arrived is None:
-            told = f"fewer than {LEAST_BYTES} bytes in {self._client.stall_seconds:g} s"
-        else:
-            count, seconds = self._watch.arrived
-            told = f"{count} bytes arrived in {seconds:.1f} s, where {LEAST_BYTES} are the least"
-        return SourceUnreachableError(f"{self._shown}: stalled: {told}")
+        return SourceUnreachableError(f"{self._shown}: stalled: {self._watch.why()}")
 
     def _resume(self, error: SourceError) -> None:
         """Opens the rest of the body. Raises SourceRestartError when that cannot be, `error` when tries run out."""
@@ -230,7 +224,7 @@ class Download(io.RawIOBase):
 
     def _open_rest(self) -> urllib3.BaseHTTPResponse:
         response = self._send(self._rest_headers())
-        with _closing_on_error(response):
+        with discarding_on_error(response):
             self._check_continues(response)
         self._attach(response)
         return response
@@ -300,12 +294,3 @@ class Download(io.RawIOBase):
         if self._response is not None:
             self._response.release_conn()
         self._watch = self._response = None
-
-
-@contextmanager
-def _closing_on_error(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        discard(response)
-        raise

@@ -83,6 +83,13 @@ class Watch:
             self.arrived = count - self._before, seconds
         self.cut()
 
+    def why(self) -> str:
+        """What made it a stall, in words."""
+        if self.arrived is None:
+            return f"fewer than {self.least_bytes} bytes in {self.window_seconds:g} s"
+        count, seconds = self.arrived
+        return f"{count} bytes arrived in {seconds:.1f} s, where {self.least_bytes} are the least"
+
     def end(self) -> None:
         self._owner.forget(self)
 

@@ -41,7 +41,6 @@ from sluiceway.wiring import Services
 # Ends of a unit are written together, but not kept back for longer than this: what is written is not done twice.
 HOLD_SECONDS = 5.0
 
-
 Landed = FileResult | Checkpoint | None
 
 
@@ -263,8 +262,7 @@ class _Work:
                 self.needs_memory = True
                 return None  # ProcessFileLarge gives it its end
             if wants_link(self.job, error):
-                moved = checkpoint.to_dict() if checkpoint else None
-                return tally.on(retry_link(error, moved))
+                return tally.on(retry_link(error, checkpoint.to_dict() if checkpoint else None))
             if self.is_stopped and isinstance(error, CannotResumeError):
                 return None  # it was told to stop: whoever stopped the job gives it its end
             return tally.on(FileResult.of_error(error, bytes=progress.bytes))
