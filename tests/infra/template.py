@@ -118,3 +118,9 @@ def targets_of(state: dict[str, Any]) -> set[str]:
     for branch in (*state.get("Choices", ()), *state.get("Catch", ())):
         found.add(branch["Next"])
     return found
+
+
+def environment(template: Template, folder: str) -> dict[str, str]:
+    _, properties = template.function(folder)
+    values = properties["Environment"]["Variables"]
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
