@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,8 @@ import pytest
 from infra.functions import folder_of
 from infra.tools import command
 from sluiceway.aws.token_function import TokensThrottledError
-from tests.infra.template import Template, states_of, targets_of, text
-
-CHILD_TASKS = ("ProcessFile", "ProcessFileLarge", "MoveSegment", "FinishFile", "RecordFailure")
-TASKS = ("StartExport", "PollExport", "AwaitExport", "DispatchFiles", *CHILD_TASKS, "CommitFiles", "CompleteJob")
+from tests.infra.names import TASKS
+from tests.infra.template import Template, states_of, targets_of
 
 
 @pytest.fixture(scope="session")
@@ -153,21 +150,6 @@ def test_a_workflow_sleeps_until_it_is_called_or_has_been_patient(states: dict[s
     assert state["Catch"][0] == {"ErrorEquals": not_called, "ResultPath": None, "Next": "PollExport"}
 
 
-def test_an_event_and_a_schedule_start_the_machine(synth: Callable[..., Template]) -> None:
-    plain = synth()
-    _, rule = plain.the("AWS::Events::Rule", "JobRequested")
-    assert rule["Properties"]["EventPattern"] == {"detail-type": ["Sluiceway Job Requested"]}
-    (target,) = rule["Properties"]["Targets"]
-    machine_id, _ = plain.the("AWS::StepFunctions::StateMachine")
-    assert (target["InputPath"], text(target["Arn"])) == ("$.detail", f"${{{machine_id}}}")
-    assert not [name for name in plain.of_type("AWS::Events::Rule") if "JobScheduled" in name]
-
-    timed = synth(schedule="rate(1 day)", schedule_job="requests/daily.json")
-    _, rule = timed.the("AWS::Events::Rule", "JobScheduled")
-    assert rule["Properties"]["ScheduleExpression"] == "rate(1 day)"
-    assert "requests/daily.json" in text(rule["Properties"]["Targets"][0]["Input"])
-
-
 def test_every_child_records_its_failure(states: dict[str, dict[str, Any]]) -> None:
     for name in ("ProcessFile", "MoveSegments", "FinishFile"):
         assert states[name]["Catch"] == [
@@ -214,73 +196,6 @@ def test_a_step_that_is_not_done_is_given_its_own_answer(states: dict[str, dict[
         first = states[choice]["Choices"][0]
         assert (first["Variable"], first["StringEquals"], first["Next"]) == ("$.action", "CONTINUE", step)
         assert states[step]["Parameters"]["Payload.$"] == "$"
-
-
-@pytest.mark.parametrize(("settings", "seconds"), [({}, 43_200), ({"deadline_minutes": "5"}, 300)])
-def test_the_machine_ends_at_the_deadline(
-    synth: Callable[..., Template], settings: dict[str, str], seconds: int
-) -> None:
-    assert synth(**settings).machine()["TimeoutSeconds"] == seconds
-
-
-def test_ends_that_no_catch_sees_invoke_complete_job(template: Template) -> None:
-    machine_id, _ = template.the("AWS::StepFunctions::StateMachine")
-    rule_id, rule = template.the("AWS::Events::Rule", "ExecutionEnded")
-    assert "EventBusName" not in rule["Properties"]  # Step Functions speaks on the default bus
-    pattern = rule["Properties"]["EventPattern"]
-    assert pattern["source"] == ["aws.states"]
-    assert pattern["detail-type"] == ["Step Functions Execution Status Change"]
-    assert pattern["detail"]["status"] == ["FAILED", "ABORTED", "TIMED_OUT"]
-    assert [text(arn) for arn in pattern["detail"]["stateMachineArn"]] == [f"${{{machine_id}}}"]
-    complete_job, _ = template.function("complete_job")
-    assert [text(target["Arn"]) for target in rule["Properties"]["Targets"]] == [f"${{{complete_job}.Arn}}"]
-    _, permission = template.the("AWS::Lambda::Permission", "ExecutionEnded")
-    assert text(permission["Properties"]["SourceArn"]) == f"${{{rule_id}.Arn}}"
-
-
-def test_an_end_that_complete_job_could_not_be_told_of_is_kept(template: Template) -> None:
-    queue, resource = template.the("AWS::SQS::Queue", "UnheardEnds")
-    assert resource["Properties"]["SqsManagedSseEnabled"] is True
-    assert resource["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
-    _, rule = template.the("AWS::Events::Rule", "ExecutionEnded")
-    (target,) = rule["Properties"]["Targets"]
-    assert text(target["DeadLetterConfig"]["Arn"]) == f"${{{queue}.Arn}}"
-
-
-def test_the_machine_is_traced_and_logs_failures_without_what_states_carry(template: Template) -> None:
-    _, machine = template.the("AWS::StepFunctions::StateMachine")
-    assert machine["Properties"]["TracingConfiguration"] == {"Enabled": True}
-    logging = machine["Properties"]["LoggingConfiguration"]
-    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)
-
-
-def test_the_machines_role_is_limited_to_itself_its_functions_and_the_jobs_bucket(template: Template) -> None:
-    machine_id, machine = template.the("AWS::StepFunctions::StateMachine")
-    role = machine["Properties"]["RoleArn"]["Fn::GetAtt"][0]
-    jobs_bucket = f"${{{template.the('AWS::S3::Bucket', 'JobsBucket')[0]}}}"
-    own = f"${{Select:6:${{{machine_id}}}}}"
-    executions = f"arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:execution:{own}"
-    functions = {f"${{{template.function(folder_of(name))[0]}.Arn}}" for name in TASKS}
-    allowed = {
-        "states:StartExecution": {f"${{{machine_id}}}"},
-        "states:DescribeExecution": {f"{executions}:*"},
-        "states:StopExecution": {f"{executions}:*"},
-        "states:RedriveExecution": {f"{executions}/*:*"},
-        "lambda:InvokeFunction": functions | {f"{arn}:*" for arn in functions},
-        **{
-            f"s3:{action}": {f"arn:${{AWS::Partition}}:s3:::{jobs_bucket}/*"}
-            for action in ("GetObject", "PutObject", "ListMultipartUploadParts", "AbortMultipartUpload")
-        },
-    }
-    # IAM knows no resource for delivering logs and writing traces.
-    everywhere = ("logs:", "xray:")
-    found: dict[str, set[str]] = {}
-    for statement in template.statements_of_role(role):
-        for action in statement.actions:
-            if statement.resources == ("*",) and action.startswith(everywhere):
-                continue
-            found.setdefault(action, set()).update(statement.resources)
-    assert found == allowed
 
 
 def validate(machine: dict[str, Any], tmp_path: Path) -> subprocess.CompletedProcess[str]:
