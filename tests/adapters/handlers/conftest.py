@@ -5,6 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from sluiceway.exports import blocks, manifest
+from sluiceway.steps import completing, dispatching
+from sluiceway.steps import manifest as manifest_step
 from sluiceway.telemetry import logger
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
@@ -24,3 +27,13 @@ def logs(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     for handler in logger.handlers:
         monkeypatch.setattr(handler, "stream", stream)
     return stream
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that a list of a dozen files has as many cuts as one of a million."""
+    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 3)
+    monkeypatch.setattr(manifest, "BUFFER_BYTES", 200)
+    monkeypatch.setattr(manifest_step, "BLOCK_FILES", 2)
+    monkeypatch.setattr(completing, "BLOCK_FILES", 2)
+    monkeypatch.setattr(dispatching, "BLOCK_FILES", 2)
