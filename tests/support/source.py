@@ -82,6 +82,12 @@ class Request:
 Answer = Reply | Callable[[Request], Reply]
 
 
+def one_after_the_other(*replies: Reply) -> Callable[[Request], Reply]:
+    """Each request gets the next, and the last stays."""
+    rest = list(replies)
+    return lambda request: rest.pop(0) if len(rest) > 1 else rest[0]
+
+
 class SourceServer:
     """A context manager. `replies` maps a path (without its query) to a Reply or to a function of the Request;
     a path without one answers 404. `requests` lists what came, in order."""
