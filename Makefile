@@ -16,7 +16,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	done)
 
 # Test processes at once: two cores are the least anyone builds on.
-WORKERS ?= 2
+# One more than two cores: many tests wait for a real clock.
+WORKERS ?= 3
 PIP_AUDIT := 2.10.1
 
 .PHONY: help venv demo test soak check format lint types synth bench bench-quick deploy destroy lock cost audit clean
