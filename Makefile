@@ -15,8 +15,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; 
 	"$$p" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; \
 	done)
 
-# Test processes at once: two cores are the least anyone builds on.
-# One more than two cores: many tests wait for a real clock.
+# Test processes at once: two cores are the least anyone builds on, and many tests wait for a real clock.
 WORKERS ?= 3
 PIP_AUDIT := 2.10.1
 
