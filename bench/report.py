@@ -44,9 +44,10 @@ def _how(records: Sequence[Record]) -> str:
         "One nginx is the source (sendfile) and the sink (it throws S3 uploads away); the client is a process of its "
         "own on one core, nginx on the other. Every client takes the SHA-256 of every byte, which is compared, and the "
         "bytes the sink was sent are counted. CPU is user plus system time of the client. The runs of a round follow "
-        f"one another, peer by peer; figures are medians of {rounds} rounds, with half the distance between the lowest "
-        "and the highest in percent. *Marginal* is the largest size minus 64 MiB: the start of the interpreter, the "
-        "imports and the first connection are apart. A ratio is taken within each round."
+        "one another, peer by peer, in another order each round; figures are medians of "
+        f"{rounds} rounds, with half the distance between the lowest and the highest in percent. *Marginal* is the "
+        "largest size minus 64 MiB: the start of the interpreter, the imports and the first connection are apart. A "
+        "ratio is taken within each round."
     )
 
 

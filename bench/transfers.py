@@ -6,6 +6,7 @@ Knows that a run counts only when the peer printed the right SHA-256 and the sin
 from __future__ import annotations
 
 import os
+import random
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ def measure(
         for turn in range(matrix.rounds):
             for scheme in matrix.schemes:
                 for size in matrix.sizes:
-                    for peer in peers:
+                    warm(file_of(size)[0])
+                    # Another order each round: who ran before decides how fresh the memory is and how warm the cache.
+                    for peer in random.Random(f"{turn} {scheme} {size}").sample(peers, len(peers)):
                         if peer.name in failed:
                             continue
                         try:
@@ -74,7 +77,6 @@ def _one(
     client: set[int],
     enter: Callable[[], None] | None,
 ) -> Record:
-    warm(file_of(size)[0])
     origin = server.origin(scheme)
     errand = Errand(f"{origin}/files/{size}", origin, server.address(scheme))
     done = run(peer.command(errand), cores=client, env=peer.env(errand), enter=enter)

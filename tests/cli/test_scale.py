@@ -14,8 +14,8 @@ from tests.support.ranges import MIB, File, RangeSource, range_source
 
 SMALL = 60
 FILES = {
-    # 24 s at this pace, and functions have 10.
-    "/slow.bin": File(36 * MIB + 1, bytes_per_second=1.5 * MIB),
+    # 12 s at this pace, and functions have 6.
+    "/slow.bin": File(36 * MIB + 1, bytes_per_second=3 * MIB),
     "/large.bin": File(48 * MIB + 5),
     **{f"/small/{n}": File(1000 + n) for n in range(SMALL)},
 }
@@ -26,7 +26,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("scale")
     with range_source(FILES) as source:
         (folder / "job.json").write_text(json.dumps(document(source)))
-        settings = ("process_file_timeout_seconds=10", f"split_bytes={12 * MIB}", "part_mib=5", f"batch_bytes={MIB}")
+        settings = ("process_file_timeout_seconds=6", f"split_bytes={12 * MIB}", "part_mib=5", f"batch_bytes={MIB}")
         ended = sluiceway(
             "run",
             folder / "job.json",

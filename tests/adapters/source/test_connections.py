@@ -69,6 +69,8 @@ def test_a_connection_is_kept_for_the_next_file(certificates: Certificates, tls:
         for _ in range(5):
             assert read(client, source.url()) == BODY
         assert source.connections == 1
+        # Else the source waits for the next request on it.
+        client.close()
 
 
 def test_a_connection_is_kept_across_a_redirect() -> None:
