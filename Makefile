@@ -41,8 +41,8 @@ demo: $(STAMP) ## run an export job against a small export API, all on this mach
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
-soak: $(STAMP) ## a job of 2,000 files through the engine: faults of the source and of S3, functions killed
-	@$(BIN)/python -m pytest -q tests/soak/soak_faults.py
+soak: $(STAMP) ## longer runs through the engine: 2,000 files with faults and killed functions, jobs that outlast functions
+	@$(BIN)/python -m pytest -q tests/soak/soak_faults.py tests/soak/soak_long_jobs.py
 
 check: $(STAMP) lint types test ## formatting, lint, types and tests: what CI runs
 
