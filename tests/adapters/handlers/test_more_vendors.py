@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.deployment import Deployment
 from tests.support.secrets import put_secret
-from tests.support.source import Reply, Request, SourceServer
+from tests.support.source import Reply, Request, SourceServer, one_after_the_other
 
 TEXT = (Path(__file__).parents[3] / "docs" / "exports.md").read_text()
 DOCUMENTS = {
@@ -31,11 +31,6 @@ Run = Callable[..., dict[str, Any]]
 
 def reply(value: Any, status: int = 200) -> Reply:
     return Reply(json.dumps(value).encode(), status, {"Content-Type": "application/json"})
-
-
-def in_turn(*replies: Reply) -> Callable[[Request], Reply]:
-    rest = list(replies)
-    return lambda _: rest.pop(0) if len(rest) > 1 else rest[0]
 
 
 @pytest.fixture
@@ -81,7 +76,7 @@ def test_a_stripe_report_lands_with_the_api_key_at_both_hosts(
     file = {"id": "file_1Mr4LDLkdIwHu7ixFCz0dZiH", "object": "file", "filename": "frr.csv", "size": len(DATA),
             "purpose": "finance_report_run", "type": "csv", "url": source.url(place)}  # fmt: skip
     done = report_run("succeeded", result=file, succeeded_at=1680203800)
-    answers = {RUNS: report_run("pending"), f"{RUNS}/{REPORT_RUN}": in_turn(report_run("pending"), done),
+    answers = {RUNS: report_run("pending"), f"{RUNS}/{REPORT_RUN}": one_after_the_other(report_run("pending"), done),
                place: Reply(DATA)}  # fmt: skip
     assert run("stripe", answers)["status"] == "COMPLETED"
     assert deployment.landed() == {"balance-file_1Mr4LDLkdIwHu7ixFCz0dZiH.csv": DATA}
@@ -114,7 +109,7 @@ def marketo(source: SourceServer, checksum: str) -> dict[str, Any]:
         "/identity/oauth/token": reply({"access_token": TOKEN, "token_type": "bearer", "expires_in": 3599}),
         f"{LEADS}/create.json": leads("Created"),
         f"{LEADS}/{EXPORT}/enqueue.json": leads("Queued", queuedAt="2026-01-31T00:00:01Z"),
-        f"{LEADS}/{EXPORT}/status.json": in_turn(leads("Queued"), leads("Processing"), done),
+        f"{LEADS}/{EXPORT}/status.json": one_after_the_other(leads("Queued"), leads("Processing"), done),
         f"{LEADS}/{EXPORT}/file.json": Reply(DATA, 200, {"Content-Type": "text/csv"}),
         f"{LEADS}/{EXPORT}/cancel.json": leads("Cancelled"),
     }
@@ -164,7 +159,7 @@ def oracle(source: SourceServer, status: str = "SUCCEEDED", checksum: str = SHA2
     return {
         "/oauth2/v1/token": reply({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}),
         requests: reply({"jobRequestId": 42, "jobDetails": {"jobStatus": "READY"}}, 201),
-        f"{requests}/42": in_turn(
+        f"{requests}/42": one_after_the_other(
             reply({"jobRequestId": 42, "jobDetails": {"jobStatus": "RUNNING"}}),
             reply({"jobRequestId": 42, "jobDetails": {"jobStatus": status}}),
         ),
@@ -208,7 +203,7 @@ def zoho(*states: Reply) -> dict[str, Any]:
     return {
         "/oauth/v2/token": reply({"access_token": TOKEN, "token_type": "Bearer", "expires_in": 3600}),
         READ: reply({"data": [added], "info": {}}, 201),
-        f"{READ}/{BULK}": in_turn(*states),
+        f"{READ}/{BULK}": one_after_the_other(*states),
         f"{READ}/{BULK}/result": Reply(b"PK zipped"),
     }
 
@@ -258,7 +253,7 @@ def snowflake(source: SourceServer, *polls: Reply) -> dict[str, Any]:
         row = ["snowflake-1/data_0_0_0.csv", str(len(DATA)), source.url("/stage/1?X-Amz-Signature=x")]
         return reply({**status, "code": "090001", "sqlState": "00000", "data": [row]})
 
-    return {STATEMENTS: asked, f"{STATEMENTS}/{HANDLE}": in_turn(reply(running, 202), *polls),
+    return {STATEMENTS: asked, f"{STATEMENTS}/{HANDLE}": one_after_the_other(reply(running, 202), *polls),
             f"{STATEMENTS}/{HANDLE}/cancel": reply(status), "/stage/1": Reply(DATA)}  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from sluiceway.spec import load_job
 from sluiceway.spec.presets import names
 from tests.support.deployment import Deployment
 from tests.support.secrets import put_secret
-from tests.support.source import Reply, Request, SourceServer
+from tests.support.source import Reply, Request, SourceServer, one_after_the_other
 
 JOB = "vendor-1"
 TOKEN = "planted-vendor-token"
@@ -20,11 +20,6 @@ TOKEN = "planted-vendor-token"
 
 def reply(value: Any, status: int = 200) -> Reply:
     return Reply(json.dumps(value).encode(), status, {"Content-Type": "application/json;charset=UTF-8"})
-
-
-def in_turn(*replies: Reply) -> Any:
-    rest = list(replies)
-    return lambda _: rest.pop(0) if len(rest) > 1 else rest[0]
 
 
 def job(preset: str, values: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -67,7 +62,7 @@ def salesforce(deployment: Deployment, source: SourceServer) -> dict[str, Any]:
 
     source.replies |= {
         ROOM: salesforce_job("UploadComplete"),
-        f"{ROOM}/{SF}": in_turn(
+        f"{ROOM}/{SF}": one_after_the_other(
             salesforce_job("InProgress", numberRecordsProcessed=20),
             salesforce_job("JobComplete", numberRecordsProcessed=100),
             Reply(b"", 204),
@@ -196,7 +191,7 @@ def amazon(deployment: Deployment, source: SourceServer) -> dict[str, Any]:
     source.replies |= {
         "/auth/o2/token": reply({"access_token": TOKEN, "token_type": "bearer", "expires_in": 3600}),
         f"{room}/reports": reply({"reportId": "ID323"}, 202),
-        f"{room}/reports/ID323": in_turn(
+        f"{room}/reports/ID323": one_after_the_other(
             reply({**report, "processingStatus": "IN_QUEUE"}),
             reply({**report, "processingStatus": "IN_PROGRESS"}),
             reply({**report, "processingStatus": "DONE", "reportDocumentId": "amzn1.spdoc.1.4.na.abc"}),
@@ -258,7 +253,7 @@ def test_a_plain_rest_api_needs_its_address_only(deployment: Deployment, source:
     done = {"status": "done", "files": [{"url": "/files/a", "name": "a.csv", "size": 3}]}
     source.replies |= {
         "/exports": reply({"id": 7}, 201),
-        "/exports/7": in_turn(reply({"status": "queued"}), reply(done), Reply(b"", 204)),
+        "/exports/7": one_after_the_other(reply({"status": "queued"}), reply(done), Reply(b"", 204)),
         "/files/a": Reply(b"abc"),
     }
     assert deployment.run(job("rest", {"url": source.url("/exports")}))["status"] == "COMPLETED"
@@ -269,7 +264,9 @@ def test_a_plain_rest_api_needs_its_address_only(deployment: Deployment, source:
 def test_a_document_wins_over_its_preset(deployment: Deployment, source: SourceServer) -> None:
     source.replies |= {
         "/exports": reply({"id": "7"}),
-        "/exports/7": in_turn(reply({"status": "FERTIG", "files": [{"url": "/files/a", "name": "a"}]}), Reply()),
+        "/exports/7": one_after_the_other(
+            reply({"status": "FERTIG", "files": [{"url": "/files/a", "name": "a"}]}), Reply()
+        ),
         "/files/a": Reply(b"abc"),
     }
     mapping = {"status_mapping": {"completed": ["FERTIG"]}}
