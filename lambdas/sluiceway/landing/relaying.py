@@ -57,5 +57,12 @@ def next_checkpoint(before: Checkpoint | None, paused: Paused, tally: Tally, sho
         raise CannotResumeError(
             f"{shown}: {idle} invocations in a row moved nothing past byte {paused.position.offset}"
         )
-    seconds, counts = tally.sums()
-    return replace(begin, position=paused.position, relays=tally.relays + 1, idle=idle, seconds=seconds, counts=counts)
+    so_far = tally.measured()
+    return replace(
+        begin,
+        position=paused.position,
+        relays=so_far.relays + 1,
+        idle=idle,
+        seconds=so_far.seconds,
+        counts=so_far.counts,
+    )

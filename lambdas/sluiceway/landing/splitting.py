@@ -23,6 +23,7 @@ from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import target_of
 from sluiceway.landing.options import Options, Tools
+from sluiceway.landing.tally import Tally
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.probe import probe
@@ -60,14 +61,16 @@ class Split:
 
 def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: int, segment_bytes: int) -> Split | str:
     """Creates the multipart upload of a file that can be split, or says in words why it cannot be. Raises
-    SluicewayError as a landing would."""
+    SluicewayError as a landing would. `tools.tally`, here and below, has what was measured in either case."""
     checksum = PART_CHECKSUMS[options.part_checksum]
     single = sorted(set(task.digests) - set(COMBINABLE))
     if single:
         return f"its {', '.join(single)} can only be taken over the bytes in order"
     if checksum is None:
         return "part_checksum is none"
-    facts = probe(tools.client, task.url, tools.headers)
+    tally = _begun(tools)
+    with tally.waiting_for_source():
+        facts = probe(tools.client, task.url, tools.headers, on_resume=tally.resumed)
     if facts.length is None or facts.validator is None or not facts.ranges:
         return "its source does not honour ranges, or gives no strong validator"
     if facts.length <= split_bytes:
@@ -85,9 +88,11 @@ def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: 
         return f"its {facts.length} bytes need larger parts than the functions that move segments can hold"
     plan = plan_parts(facts.length, **room)
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
-    upload = Upload(tools.s3, target_of(task, options, facts.headers, checksum.name))
+    upload = Upload(tools.s3, target_of(task, options, facts.headers, checksum.name), retries=tally.retries)
+    with tally.waiting_for_sink():
+        upload_id = upload.begin()
     return Split(
-        upload_id=upload.begin(),
+        upload_id=upload_id,
         attempt=upload.attempt,
         validator=facts.validator,
         length=facts.length,
@@ -110,10 +115,9 @@ def move_segment(
 ) -> SegmentSum | SegmentPaused:
     """Moves segment `n`, or goes on with it. Raises SluicewayError; the upload is left to whoever owns the file."""
     segment = plan_segments(split.length, split.part_bytes, segment_bytes=split.segment_bytes)[n]
-    checksum = _checksum(options)
-    upload = Upload(
-        tools.s3, target_of(task, options, {}, checksum.name), upload_id=split.upload_id, attempt=split.attempt
-    )
+    checksum, tally = _checksum(options), _begun(tools)
+    target = target_of(task, options, {}, checksum.name)
+    upload = Upload(tools.s3, target, upload_id=split.upload_id, attempt=split.attempt, retries=tally.retries)
     end = segment.offset + segment.length
     begin = position or Position(segment.first_part, segment.offset)
     begun = Begun(begin.offset, split.validator, split.length, end)
@@ -121,8 +125,10 @@ def move_segment(
     # Part numbers of a split file are dealt out beforehand, so a pause never makes a part of its own.
     whole_parts = Limits(min_part_bytes=split.part_bytes)
     try:
-        with tools.client.open(task.url, headers=tools.headers, begun=begun) as source:
-            outcome = Transfer(
+        with tally.waiting_for_source():
+            source = tools.client.open(task.url, headers=tools.headers, begun=begun, on_resume=tally.resumed)
+        with source:
+            transfer = Transfer(
                 _SegmentSource(source, end),
                 sink,
                 Plan(split.part_bytes, split.part_bytes, 0, whole_parts),
@@ -134,7 +140,11 @@ def move_segment(
                 stop=tools.time_left.is_short if tools.time_left else None,
                 begin=begin,
                 algorithms={*task.digests, *split.stated, checksum.name.lower()},
-            ).run()
+            )
+            try:
+                outcome = transfer.run()
+            finally:
+                tally.add(transfer.waits)
     except SourceRestartError as error:
         raise SourceChangedError(f"{error}; its other segments are of the file as it was") from error
     if isinstance(outcome, Paused):
@@ -148,21 +158,24 @@ def finish_split(
     task: FileTask, options: Options, tools: Tools, split: Split, sums: Sequence[SegmentSum]
 ) -> FileResult:
     """Combines the segments' sums, compares them with what was stated, and completes the object; S3 compares the
-    whole-object checksum. Raises SluicewayError; then the upload is aborted."""
-    checksum = _checksum(options)
+    whole-object checksum. Raises SluicewayError; then the upload is aborted. What the segments took stands on the
+    result if `tools.tally` goes on from it."""
+    checksum, tally = _checksum(options), _begun(tools)
     whole = combine(sums)
     digests = {name: f"{value:0{2 * ALGORITHMS[name]}x}" for name, value in whole.crcs.items()}
     authors = {"caller": task.digests, "source": split.stated}
     expectation = Expectation(task.size, {author: stated for author, stated in authors.items() if stated})
     target = target_of(task, options, {}, checksum.name)
-    with Upload(tools.s3, target, upload_id=split.upload_id, attempt=split.attempt) as upload:
+    known = {"upload_id": split.upload_id, "attempt": split.attempt}
+    with Upload(tools.s3, target, **known, retries=tally.retries) as upload:
         if whole.bytes != split.length:
             raise LengthMismatchError(f"expected {split.length} bytes as the source announced, received {whole.bytes}")
         agreed = expectation.verify(whole.bytes, digests)
         parts = -(-split.length // split.part_bytes)
-        upload.load_parts(parts + 1, split.length)
-        etag = upload.complete(whole.bytes, checksum.encode(whole.crcs[checksum.name.lower()]))
-    return FileResult(
+        with tally.waiting_for_sink():
+            upload.load_parts(parts + 1, split.length)
+            etag = upload.complete(whole.bytes, checksum.encode(whole.crcs[checksum.name.lower()]))
+    result = FileResult(
         FileState.STORED,
         bytes=whole.bytes,
         digests=digests,
@@ -170,7 +183,9 @@ def finish_split(
         parts=parts,
         verified_by=(*agreed, f"s3:{checksum.name.lower()}"),
         segments=split.segments,
+        source_validator=split.validator,
     )
+    return tally.on(result)
 
 
 def abort_split(task: FileTask, options: Options, tools: Tools, split: Split) -> None:
@@ -213,6 +228,13 @@ def _sum(outcome: Outcome, sink: _SegmentSink, checksum: PartChecksum, length: i
     crcs = {name: int(value, 16) for name, value in outcome.digests.items()}
     sent = int.from_bytes(base64.b64decode(sink.checksum), "big")
     return SegmentSum(length, {**crcs, checksum.name.lower(): sent})
+
+
+def _begun(tools: Tools) -> Tally:
+    """What this thread's work is measured with."""
+    tally = tools.tally or Tally()
+    tally.begin(tools.client)
+    return tally
 
 
 def _checksum(options: Options) -> PartChecksum:

@@ -1,20 +1,66 @@
 """What is measured of one file, over every attempt at it and every invocation, whatever its end.
 
-Knows the sums, and how they are carried and put on a result. Refuses to know how bytes move.
+Knows the sums, how they are carried, added up and put on a result. Refuses to know how bytes move.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 from sluiceway.jobs.files import FileResult
 from sluiceway.landing.memory import recent_peak_memory_bytes
 from sluiceway.source.client import Client
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.pipeline import Waits
+
+# Among the counts the one that is no sum: the most memory that any process held while it worked on the file.
+PEAK = "peak_memory_bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What some of the work on a file took: `seconds` and `counts` by their names, as a checkpoint has them, and how
+    many `relays` there were. JSON-ready by `to_dict`. Added up, they are of all that work."""
+
+    seconds: Mapping[str, float] = field(default_factory=dict[str, float])
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    relays: int = 0
+
+    def __add__(self, other: Measured) -> Measured:
+        seconds, counts = dict(self.seconds), dict(self.counts)
+        for name, value in other.seconds.items():
+            seconds[name] = seconds.get(name, 0.0) + value
+        for name, number in other.counts.items():
+            mine = counts.get(name, 0)
+            counts[name] = max(mine, number) if name == PEAK else mine + number
+        return Measured(seconds, counts, self.relays + other.relays)
+
+    def on(self, result: FileResult) -> FileResult:
+        """`result`, with everything measured."""
+        seconds, counts = self.seconds, self.counts
+        return replace(
+            result,
+            seconds=seconds.get("total", 0.0),
+            source_wait_seconds=seconds.get("source", 0.0),
+            sink_wait_seconds=seconds.get("sink", 0.0),
+            hash_seconds=seconds.get("hash", 0.0),
+            pool_waits=counts.get("pool_waits", 0),
+            part_retries=counts.get("part_retries", 0),
+            source_resumes=counts.get("source_resumes", 0),
+            peak_memory_bytes=counts.get(PEAK, 0),
+            relays=self.relays,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "seconds": {name: round(value, 3) for name, value in self.seconds.items()}}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Measured:
+        return cls(**data)
 
 
 @dataclass(slots=True)
@@ -32,11 +78,11 @@ class Tally:
     _pool_waits: int = 0
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint | None) -> Tally:
-        """The sums of the invocations before, to go on from."""
-        if checkpoint is None:
+    def of(cls, before: Checkpoint | Measured | None) -> Tally:
+        """The sums of the work before, to go on from."""
+        if before is None:
             return cls()
-        return cls(dict(checkpoint.seconds), dict(checkpoint.counts), checkpoint.relays)
+        return cls(dict(before.seconds), dict(before.counts), before.relays)
 
     def begin(self, client: Client) -> None:
         """From here on this thread works on the file, with `client`. Begun once, it stays so."""
@@ -47,13 +93,11 @@ class Tally:
         """One more request to the source, after the first."""
         self._count("source_resumes", 1)
 
-    @contextmanager
-    def waiting_for_source(self) -> Iterator[None]:
-        began = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._wait("source", time.perf_counter() - began)
+    def waiting_for_source(self) -> AbstractContextManager[None]:
+        return self._waiting("source")
+
+    def waiting_for_sink(self) -> AbstractContextManager[None]:
+        return self._waiting("sink")
 
     def add(self, waits: Waits) -> None:
         """The waits of a transfer that has ended, in whatever way."""
@@ -61,30 +105,27 @@ class Tally:
         self._wait("sink", waits.sink)
         self._wait("hash", waits.hash)
 
-    def sums(self) -> tuple[dict[str, float], dict[str, int]]:
-        """All seconds and all counts so far, as a checkpoint carries them."""
+    def measured(self) -> Measured:
+        """All of it so far."""
         seconds, counts = dict(self.seconds), dict(self.counts)
         if self._client is not None and self._began is not None:
             seconds["total"] = seconds.get("total", 0.0) + time.perf_counter() - self._began
             counts["pool_waits"] = counts.get("pool_waits", 0) + self._client.pool_waits - self._pool_waits
         counts["part_retries"] = counts.get("part_retries", 0) + sum(self.retries)
-        return seconds, counts
+        counts[PEAK] = max(counts.get(PEAK, 0), recent_peak_memory_bytes())
+        return Measured(seconds, counts, self.relays)
 
     def on(self, result: FileResult) -> FileResult:
         """`result`, with everything measured."""
-        seconds, counts = self.sums()
-        return replace(
-            result,
-            seconds=seconds.get("total", 0.0),
-            source_wait_seconds=seconds.get("source", 0.0),
-            sink_wait_seconds=seconds.get("sink", 0.0),
-            hash_seconds=seconds.get("hash", 0.0),
-            pool_waits=counts.get("pool_waits", 0),
-            part_retries=counts.get("part_retries", 0),
-            source_resumes=counts.get("source_resumes", 0),
-            peak_memory_bytes=recent_peak_memory_bytes(),
-            relays=self.relays,
-        )
+        return self.measured().on(result)
+
+    @contextmanager
+    def _waiting(self, name: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._wait(name, time.perf_counter() - began)
 
     def _wait(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

@@ -5,7 +5,7 @@ Many servers honour ranges without saying so and some say so without honouring t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,14 +27,16 @@ class Probe:
     ranges: bool
 
 
-def probe(client: Client, url: str, headers: Mapping[str, str]) -> Probe:
-    """Raises SourceStatusError, SourceError, PolicyError as `Client.open` does."""
-    with client.open(url, headers=headers) as whole:
+def probe(
+    client: Client, url: str, headers: Mapping[str, str], *, on_resume: Callable[[], None] | None = None
+) -> Probe:
+    """Raises SourceStatusError, SourceError, PolicyError as `Client.open` does, which calls `on_resume` as well."""
+    with client.open(url, headers=headers, on_resume=on_resume) as whole:
         length, validator, facts = whole.length, whole.validator, whole.headers
     if length is None or length < 2 or validator is None:
         return Probe(facts, length, validator, False)
     try:
-        client.open(url, headers=headers, begun=Begun(0, validator, length, end=1)).close()
+        client.open(url, headers=headers, begun=Begun(0, validator, length, end=1), on_resume=on_resume).close()
     except RangesRefusedError:
         return Probe(facts, length, validator, False)
     return Probe(facts, length, validator, True)
