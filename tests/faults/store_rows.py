@@ -7,7 +7,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from local.http import Response
-from sluiceway.sink.small import put_object
+from sluiceway.sink.direct import put_object
 from tests.faults.harness import BIG, FAILED, KEY, OTHER, SKIPPED, SMALL, STORED, Ran, Row
 from tests.faults.source import File, Step, serve
 from tests.faults.store import ALWAYS, BUCKET, Act, Fault, Store, after, hang_up, lose_reply, refuse
@@ -72,10 +72,10 @@ def retried(ran: Ran) -> None:
     assert ran.result.part_retries >= 1
 
 
-def tried_and_counted(operation: str) -> Callable[[Ran], None]:
+def tried_and_counted(operation: str, tries: int = TRIES) -> Callable[[Ran], None]:
     def check(ran: Ran) -> None:
-        called(operation, TRIES)(ran)
-        assert ran.result.part_retries == TRIES - 1
+        called(operation, tries)(ran)
+        assert ran.result.part_retries == tries - 1
 
     return check
 
@@ -123,15 +123,15 @@ LASTING: list[Row] = [
         check=called("create", TRIES)),
     Row("S3 create: denied", (FAILED, "SinkDeniedError"), faults=on("create", DENIED, ALWAYS),
         check=called("create", 1)),
-    Row("S3 part: 500 for ever", (FAILED, "SinkError"), faults=on("part-2", BROKEN, ALWAYS),
-        check=tried_and_counted("part-2")),
+    Row("S3 part: 500 for ever", (FAILED, "SinkError"), faults=on("part-1", BROKEN, ALWAYS),
+        check=tried_and_counted("part-1")),
     Row("S3 part: hung up for ever", (FAILED, "SinkError"), faults=on("part-1", hang_up, ALWAYS),
         check=tried_and_counted("part-1")),
     Row("S3 part: denied", (FAILED, "SinkDeniedError"), faults=on("part-2", DENIED, ALWAYS), check=called("part-2", 1)),
     Row("S3 part: upload expired", (FAILED, "UploadGoneError"), faults=on("part-2", GONE, ALWAYS),
         check=called("part-2", 1)),
     Row("S3 part: bytes changed on their way", (FAILED, "SinkIntegrityError"),
-        faults=on("part-2", refuse(400, "BadDigest"), ALWAYS), check=called("part-2", 1)),
+        faults=on("part-1", refuse(400, "BadDigest"), ALWAYS), check=called("part-1", 1)),
     Row("S3 complete: 500 for ever", (FAILED, "SinkError"), faults=on("complete", BROKEN, ALWAYS),
         check=called("complete", TRIES)),
     Row("S3 complete: denied", (FAILED, "SinkDeniedError"), faults=on("complete", DENIED, ALWAYS)),
@@ -161,27 +161,43 @@ LASTING: list[Row] = [
 
 
 def warm(store: Store, s3: Any) -> None:
-    """A small object has been stored before: the next one takes the short way past botocore."""
-    put_object(s3, Bucket=BUCKET, Key="warm", Body=memoryview(b"warm"))
+    """An object has been stored before: the next PUTs take the short way past botocore."""
+    put_object(s3, Bucket=BUCKET, Key="warm", Body=memoryview(b"warm"), on_retry=list)
 
 
 SHORT_WAY: list[Row] = [
-    Row("S3 small put", (STORED, None), SMALL_SOURCE, SMALL, before=warm, check=called("put", 1)),
-    Row("S3 small put: SlowDown", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", SLOW_DOWN)),
-    Row("S3 small put: hung up", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", hang_up)),
-    Row("S3 small put: timeout", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=stalls("put"),
+    Row("S3 direct put", (STORED, None), SMALL_SOURCE, SMALL, before=warm, check=called("put", 1)),
+    Row("S3 direct put: SlowDown", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", SLOW_DOWN)),
+    Row("S3 direct put: hung up", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", hang_up)),
+    Row("S3 direct put: timeout", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=stalls("put"),
         s3_timeout=0.5),
-    Row("S3 small put: reply lost", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", lose_reply)),
-    Row("S3 small put: reply lost, never", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
+    Row("S3 direct put: reply lost", (STORED, None), SMALL_SOURCE, SMALL, before=warm, faults=on("put", lose_reply)),
+    Row("S3 direct put: reply lost, never", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
         faults=on("put", lose_reply)),
-    Row("S3 small put: every reply lost, never", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
+    Row("S3 direct put: every reply lost, never", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
         faults=on("put", lose_reply, ALWAYS)),
-    Row("S3 small put: taken, never", (SKIPPED, None), SMALL_SOURCE, OTHER, before=warm, options=NEVER,
+    Row("S3 direct put: taken, never", (SKIPPED, None), SMALL_SOURCE, OTHER, before=warm, options=NEVER,
         faults=another_lands("put")),
-    Row("S3 small put: 409 once", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
+    Row("S3 direct put: 409 once", (STORED, None), SMALL_SOURCE, SMALL, before=warm, options=NEVER,
         faults=on("put", CONFLICT)),
-    Row("S3 small put: denied", (FAILED, "SinkDeniedError"), SMALL_SOURCE, before=warm,
-        faults=on("put", DENIED, ALWAYS), check=called("put", 2)),
+    Row("S3 direct put: denied", (FAILED, "SinkDeniedError"), SMALL_SOURCE, before=warm,
+        faults=on("put", DENIED, ALWAYS), check=called("put", 1)),
+    Row("S3 direct parts", (STORED, None), lands=BIG, before=warm, check=called("part-2", 1)),
+    Row("S3 direct part: SlowDown", (STORED, None), lands=BIG, before=warm, faults=on("part-2", SLOW_DOWN),
+        check=retried),
+    Row("S3 direct part: hung up", (STORED, None), lands=BIG, before=warm, faults=on("part-2", hang_up), check=retried),
+    Row("S3 direct part: timeout", (STORED, None), lands=BIG, before=warm, faults=stalls("part-2"), s3_timeout=0.5,
+        check=retried),
+    Row("S3 direct part: reply lost", (STORED, None), lands=BIG, before=warm, faults=on("part-2", lose_reply),
+        check=retried),
+    Row("S3 direct part: every reply lost", (FAILED, "SinkError"), before=warm, faults=on("part-2", lose_reply, ALWAYS),
+        check=tried_and_counted("part-2", TRIES + 1)),
+    Row("S3 direct part: denied", (FAILED, "SinkDeniedError"), before=warm, faults=on("part-2", DENIED, ALWAYS),
+        check=called("part-2", 1)),
+    Row("S3 direct part: upload expired", (FAILED, "UploadGoneError"), before=warm, faults=on("part-2", GONE, ALWAYS),
+        check=called("part-2", 1)),
+    Row("S3 direct part: bytes changed on their way", (FAILED, "SinkIntegrityError"), before=warm,
+        faults=on("part-2", refuse(400, "BadDigest"), ALWAYS), check=called("part-2", 2)),
 ]  # fmt: skip
 
 

@@ -26,14 +26,23 @@ def authorization(
     secret_key: str,
     region: str,
     service: str = "s3",
+    query: str = "",
 ) -> str:
-    """The Authorization header. `path` is as it stands in the request line, quoted and without a query; `headers` are
-    all to be sent, with host, x-amz-date and x-amz-content-sha256 among them."""
+    """The Authorization header. `path` is as it stands in the request line, quoted; `query` likewise,
+    its names in order; `headers` are all to be sent, with host, x-amz-date and x-amz-content-sha256 among them."""
     lowered = {name.lower(): " ".join(value.split()) for name, value in headers.items()}
     names = sorted(lowered.keys() - UNSIGNED_HEADERS)
     signed = ";".join(names)
     canonical = "\n".join(
-        [method, path, "", *(f"{name}:{lowered[name]}" for name in names), "", signed, lowered["x-amz-content-sha256"]]
+        [
+            method,
+            path,
+            query,
+            *(f"{name}:{lowered[name]}" for name in names),
+            "",
+            signed,
+            lowered["x-amz-content-sha256"],
+        ]
     )
     moment = lowered["x-amz-date"]
     scope = f"{moment[:8]}/{region}/{service}/aws4_request"

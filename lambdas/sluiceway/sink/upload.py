@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,12 +29,12 @@ from sluiceway.errors import (
     SinkIntegrityError,
     UploadGoneError,
 )
-from sluiceway.sink.body import PartBody
+from sluiceway.sink.direct import put_object, upload_part
 from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken
-from sluiceway.sink.small import put_object
 from sluiceway.sink.translate import retries_of, sink_errors
 
 ATTEMPT_METADATA = "sluiceway-attempt"
+DIRECT: dict[str, Callable[..., dict[str, Any]]] = {"put_object": put_object, "upload_part": upload_part}
 _logger = logging.getLogger(__name__)
 
 
@@ -92,7 +92,7 @@ class Upload:
         upload_id = self.begin()
         try:
             reply = self._call(
-                "upload_part", UploadId=upload_id, PartNumber=number, Body=PartBody(body), **self._checksum(checksum)
+                "upload_part", UploadId=upload_id, PartNumber=number, Body=body, **self._checksum(checksum)
             )
         except UploadGoneError as error:
             self._settle(error)
@@ -248,7 +248,9 @@ class Upload:
         # Uploader threads add without a lock: an int's += may lose a count in a race, so each keeps its own entry.
         try:
             with sink_errors(operation, self._target.bucket, self._target.key):
-                send = partial(put_object, self._s3) if operation == "put_object" else getattr(self._s3, operation)
+                send = getattr(self._s3, operation)
+                if operation in DIRECT:
+                    send = partial(DIRECT[operation], self._s3, on_retry=lambda: self._retries.append(1))
                 reply: dict[str, Any] = send(Bucket=self._target.bucket, Key=self._target.key, **arguments)
         except SinkError as error:
             self._retries.append(retries_of(error.__cause__))

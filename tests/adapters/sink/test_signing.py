@@ -45,9 +45,11 @@ def test_the_published_example_of_a_put_object_has_the_published_signature() -> 
     ],
 )
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_a_signature_is_the_one_botocore_computes(path: str, headers: dict[str, str], region: str) -> None:
+@pytest.mark.parametrize("query", ["", "partNumber=10&uploadId=a%2Bb%2Fc%3D"])
+def test_a_signature_is_the_one_botocore_computes(path: str, query: str, headers: dict[str, str], region: str) -> None:
     token = headers.get("X-Amz-Security-Token")
-    request = AWSRequest("PUT", f"https://landing.s3.amazonaws.com{path}", headers=dict(headers), data=b"")
+    url = f"https://landing.s3.amazonaws.com{path}?{query}"
+    request = AWSRequest("PUT", url, headers=dict(headers), data=b"")
     request.context["client_config"] = Config(s3={"payload_signing_enabled": False})
     credentials: Any = Credentials(ACCESS_KEY, SECRET_KEY, token)
     S3SigV4Auth(credentials, "s3", region).add_auth(request)
@@ -57,5 +59,6 @@ def test_a_signature_is_the_one_botocore_computes(path: str, headers: dict[str, 
         "X-Amz-Date": request.headers["X-Amz-Date"],
         "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD",
     }
-    found = authorization("PUT", path, sent, access_key=ACCESS_KEY, secret_key=SECRET_KEY, region=region)
+    keys = {"access_key": ACCESS_KEY, "secret_key": SECRET_KEY}
+    found = authorization("PUT", path, sent, **keys, region=region, query=query)
     assert found == request.headers["Authorization"]

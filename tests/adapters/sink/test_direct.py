@@ -1,4 +1,4 @@
-"""Small objects past botocore: the same request on the wire, and botocore again whenever anything is odd."""
+"""Objects and parts past botocore: the same request on the wire, and botocore again whenever anything is odd."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sluiceway.sink.small import SMALL_BYTES, put_object
+from sluiceway.sink.direct import EXPECT_BYTES, put_object, upload_part
 
 ARGUMENTS: dict[str, Any] = {
     "ContentType": "text/csv",
@@ -104,12 +105,26 @@ def s3_of(store: Store) -> Callable[..., Any]:
 
 def calls_of_botocore(s3: Any) -> list[str]:
     calls: list[str] = []
-    s3.meta.events.register("before-call.s3.PutObject", lambda params, **_: calls.append(params["url_path"]))
+    for operation in ("PutObject", "UploadPart"):
+        s3.meta.events.register(f"before-call.s3.{operation}", lambda params, **_: calls.append(params["url_path"]))
     return calls
 
 
 def put(s3: Any, key: str, body: bytes = b"some bytes", **arguments: Any) -> dict[str, Any]:
-    return put_object(s3, Bucket="landing", Key=key, Body=memoryview(body), **arguments)
+    return put_object(s3, Bucket="landing", Key=key, Body=memoryview(body), **{"on_retry": list, **arguments})
+
+
+def part(s3: Any, number: int, body: bytes = b"a part", upload_id: str = "u-1", **arguments: Any) -> dict[str, Any]:
+    view = memoryview(body)
+    return upload_part(
+        s3,
+        Bucket="landing",
+        Key="a b.csv",
+        Body=view,
+        UploadId=upload_id,
+        PartNumber=number,
+        **{"on_retry": list, **arguments},
+    )
 
 
 def test_after_the_first_object_of_a_bucket_botocore_is_not_called(store: Store, s3_of: Callable[..., Any]) -> None:
@@ -138,6 +153,58 @@ def test_the_request_is_the_one_botocore_would_send(
     assert direct.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
 
 
+@pytest.mark.parametrize("upload_id", ["plain-_.~1", "a+b/c=", "ü &?#"])
+@pytest.mark.parametrize("size", [1, EXPECT_BYTES - 1, EXPECT_BYTES, 3 * EXPECT_BYTES + 1])
+def test_a_parts_request_is_the_one_botocore_would_send(
+    store: Store, s3_of: Callable[..., Any], upload_id: str, size: int
+) -> None:
+    s3 = s3_of()
+    calls = calls_of_botocore(s3)
+    for _ in range(2):
+        reply = part(s3, 7, bytes(range(256)) * (size // 256) + bytes(size % 256), upload_id, ChecksumCRC64NVME="rosU=")
+    assert calls == ["/a%20b.csv"]
+    by_botocore, direct = store.seen
+    assert (direct.body, len(direct.body)) == (by_botocore.body, size)
+    asked = [urlsplit(seen.path) for seen in store.seen]
+    assert asked[0].path == asked[1].path == "/landing/a%20b.csv"
+    assert parse_qs(asked[0].query) == parse_qs(asked[1].query) == {"partNumber": ["7"], "uploadId": [upload_id]}
+    assert ("expect" in direct.headers) == (size >= EXPECT_BYTES)
+    for seen in store.seen:
+        seen.headers = {name: value for name, value in seen.headers.items() if name not in OWN}
+    assert direct.headers == by_botocore.headers
+    assert reply["ETag"] == '"etag-2"'
+
+
+def test_a_part_and_an_object_teach_each_other(store: Store, s3_of: Callable[..., Any]) -> None:
+    s3 = s3_of()
+    calls = calls_of_botocore(s3)
+    part(s3, 1)
+    put(s3, "k")
+    part(s3, 2)
+    assert calls == ["/a%20b.csv"]
+    assert [urlsplit(seen.path).path for seen in store.seen] == [
+        "/landing/a%20b.csv",
+        "/landing/k",
+        "/landing/a%20b.csv",
+    ]
+
+
+@pytest.mark.parametrize("status", [0, 400, 500, 503])
+def test_a_part_refused_once_is_sent_whole_by_botocore(store: Store, s3_of: Callable[..., Any], status: int) -> None:
+    s3 = s3_of()
+    body = bytes(range(256)) * 8192
+    part(s3, 1)
+    calls = calls_of_botocore(s3)
+    store.statuses = [status]
+    retries: list[int] = []
+    reply = part(s3, 2, body, on_retry=lambda: retries.append(1))
+    assert calls == ["/a%20b.csv"]
+    assert store.seen[-1].body == body
+    assert reply["ETag"] == '"etag-3"'
+    assert retries == [1]
+    assert reply["ResponseMetadata"]["RetryAttempts"] == 0
+
+
 def test_the_signature_covers_what_s3_demands(store: Store, s3_of: Callable[..., Any]) -> None:
     s3 = s3_of()
     put(s3, "k", **ARGUMENTS)
@@ -149,34 +216,47 @@ def test_the_signature_covers_what_s3_demands(store: Store, s3_of: Callable[...,
     assert {"host", "content-type", *sent} <= signed
 
 
-@pytest.mark.parametrize("status", [0, 301, 400, 403, 500, 503])
+@pytest.mark.parametrize("status", [0, 301, 400, 500, 503])
 def test_any_other_answer_leaves_the_object_to_botocore(store: Store, s3_of: Callable[..., Any], status: int) -> None:
     s3 = s3_of()
     put(s3, "first")
     calls = calls_of_botocore(s3)
     store.statuses = [status]
-    reply = put(s3, "second", ContentType="text/csv")
+    retries: list[int] = []
+    reply = put(s3, "second", ContentType="text/csv", on_retry=lambda: retries.append(1))
     assert calls == ["/second"]
     assert [seen.path for seen in store.seen] == ["/landing/first", "/landing/second", "/landing/second"]
     assert reply["ETag"] == '"etag-3"'
-    assert reply["ResponseMetadata"]["RetryAttempts"] == 1
+    assert retries == [1]
+    assert reply["ResponseMetadata"]["RetryAttempts"] == 0
     put(s3, "third")
     assert calls == ["/second"]
 
 
-def test_a_condition_that_fails_raises_botocores_error(store: Store, s3_of: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("status", [403, 404, 409, 412])
+def test_a_refusal_raises_botocores_error_without_another_try(
+    store: Store, s3_of: Callable[..., Any], status: int
+) -> None:
     s3 = s3_of()
     put(s3, "first")
-    store.statuses = [412, 412]
-    with pytest.raises(ClientError) as raised:
-        put(s3, "second", IfNoneMatch="*")
-    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
+    errors: list[ClientError] = []
+    for send in (lambda: put(s3, "k", IfNoneMatch="*"), lambda: part(s3, 2, bytes(EXPECT_BYTES)),
+                 lambda: s3.put_object(Bucket="landing", Key="k", Body=b"")):  # fmt: skip
+        store.statuses, before = [status], len(store.seen)
+        with pytest.raises(ClientError) as raised:
+            send()
+        assert len(store.seen) == before + 1
+        errors.append(raised.value)
+    assert {error.response["ResponseMetadata"]["HTTPStatusCode"] for error in errors} == {status}
+    assert {error.response["Error"]["Code"] for error in errors} == {str(status)}
+    assert [error.operation_name for error in errors] == ["PutObject", "UploadPart", "PutObject"]
+    assert str(errors[0]) == str(errors[2])
 
 
 @pytest.mark.parametrize(
     ("body", "arguments"),
-    [(bytes(SMALL_BYTES + 1), {}), (b"x", {"ContentLength": 1}), (b"x", {"BucketKeyEnabled": True})],
-    ids=["a large body", "a number", "a truth value"],
+    [(b"x", {"ContentLength": 1}), (b"x", {"BucketKeyEnabled": True})],
+    ids=["a number", "a truth value"],
 )
 def test_what_needs_botocore_goes_through_it(
     store: Store, s3_of: Callable[..., Any], body: bytes, arguments: dict[str, Any]
@@ -201,7 +281,7 @@ def test_each_bucket_is_learnt_apart(store: Store, s3_of: Callable[..., Any]) ->
     s3 = s3_of()
     calls = calls_of_botocore(s3)
     for bucket in ("one", "two", "one", "two"):
-        put_object(s3, Bucket=bucket, Key="k", Body=memoryview(b"x"))
+        put_object(s3, Bucket=bucket, Key="k", Body=memoryview(b"x"), on_retry=list)
     assert calls == ["/k", "/k"]
     assert [seen.path for seen in store.seen] == ["/one/k", "/two/k", "/one/k", "/two/k"]
 
