@@ -34,6 +34,9 @@ def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
     process_file_large.next(what_next)
     move_segments.next(finish_file)
 
+    # Redriven after its job had ended: the upload was aborted with it, so the file is begun anew in the job's new run.
+    for state in (move_segments, finish_file):
+        state.add_catch(process_file, errors=["SplitOverError"], result_path=sfn.JsonPath.DISCARD)
     for state in (process_file, process_file_large, move_segments, finish_file):
         state.add_catch(record_failure, errors=["States.ALL"], result_path="$.error")
     return process_file
@@ -56,6 +59,7 @@ def _move_segments(scope: Construct, functions: Functions) -> sfn.Map:
             "execution.$": "$.execution",
             "unit.$": "$.unit",
             "split.$": "$.split",
+            "run.$": "$.run",
             "n.$": "$$.Map.Item.Value",
         },
         max_concurrency=SEGMENTS_AT_ONCE,

@@ -191,7 +191,7 @@ class Workflow(Construct):
             statements=[iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[self._executions()])],
         )
         explain_wildcards(policy, [self._executions()], "The executions of this machine, which come with its jobs.")
-        for function in (functions.process_file, functions.process_file_large):
+        for function in (functions.process_file, functions.process_file_large, functions.complete_job):
             policy.attach_to_role(cast(iam.IRole, function.role))
 
     def _complete_unseen_ends(self, functions: Functions) -> None:

@@ -200,6 +200,10 @@ class SegmentsMissingError(JobError):
     """A split file came to its end before all its segments had come to theirs."""
 
 
+class SplitOverError(JobError):
+    """A segment of a run that has ended: what was sent of the file is given up, and the file must be begun anew."""
+
+
 class NoProgressError(JobError):
     """Invocation after invocation ran out of time without moving a byte."""
 

@@ -57,13 +57,13 @@ def test_no_statement_holds_a_wildcard_that_is_not_forced(template: Template, fo
                 assert resource.startswith(objects) or resource.endswith(":secret:sluiceway/*")
 
 
-def test_who_begins_a_file_may_ask_whether_its_execution_was_redriven(template: Template) -> None:
+def test_who_goes_on_with_a_job_may_ask_whether_its_execution_was_redriven(template: Template) -> None:
     machine, _ = template.the("AWS::StepFunctions::StateMachine")
     executions = (
         f"arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:execution:${{Select:6:${{{machine}}}}}:*"
     )
     for folder in FOLDERS:
-        expected = {executions} if folder in ("process_file", "process_file_large") else set()
+        expected = {executions} if folder in ("process_file", "process_file_large", "complete_job") else set()
         assert template.resources_for(folder, "states:DescribeExecution") == expected
 
 

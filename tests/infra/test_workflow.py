@@ -12,6 +12,7 @@ import pytest
 from infra.functions import folder_of
 from infra.tools import command
 from sluiceway.aws.token_function import TokensThrottledError
+from sluiceway.errors import SplitOverError
 from tests.infra.names import TASKS
 from tests.infra.template import Template, states_of, targets_of
 
@@ -75,8 +76,8 @@ def test_a_child_goes_on_is_split_or_is_done(states: dict[str, dict[str, Any]]) 
         "ProcessFile": {"WhatNext", "RecordFailure"},
         "ProcessFileLarge": {"WhatNext", "RecordFailure"},
         "WhatNext": {"ProcessFile", "ProcessFileLarge", "MoveSegments", "UnitDone"},
-        "MoveSegments": {"FinishFile", "RecordFailure"},
-        "FinishFile": {"RecordFailure"},
+        "MoveSegments": {"FinishFile", "ProcessFile", "RecordFailure"},
+        "FinishFile": {"ProcessFile", "RecordFailure"},
         "RecordFailure": set(),
         "UnitDone": set(),
     }
@@ -98,7 +99,17 @@ def test_a_segment_goes_on_until_it_is_moved(states: dict[str, dict[str, Any]]) 
     # Step Functions runs at most 40 items of an inline Map at once.
     assert states["MoveSegments"]["MaxConcurrency"] <= 40
     assert states["MoveSegments"]["ResultPath"] is None
-    assert set(states["MoveSegments"]["ItemSelector"]) == {"job_id.$", "execution.$", "unit.$", "split.$", "n.$"}
+    handed = {"job_id", "execution", "unit", "split", "run", "n"}
+    assert set(states["MoveSegments"]["ItemSelector"]) == {f"{name}.$" for name in handed}
+
+
+@pytest.mark.parametrize("name", ["MoveSegments", "FinishFile"])
+def test_a_split_that_ended_with_an_earlier_run_is_begun_anew(states: dict[str, dict[str, Any]], name: str) -> None:
+    assert states[name]["Catch"][0] == {
+        "ErrorEquals": [SplitOverError.__name__],
+        "ResultPath": None,
+        "Next": "ProcessFile",
+    }
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -152,9 +163,11 @@ def test_a_workflow_sleeps_until_it_is_called_or_has_been_patient(states: dict[s
 
 def test_every_child_records_its_failure(states: dict[str, dict[str, Any]]) -> None:
     for name in ("ProcessFile", "MoveSegments", "FinishFile"):
-        assert states[name]["Catch"] == [
-            {"ErrorEquals": ["States.ALL"], "ResultPath": "$.error", "Next": "RecordFailure"}
-        ]
+        assert states[name]["Catch"][-1] == {
+            "ErrorEquals": ["States.ALL"],
+            "ResultPath": "$.error",
+            "Next": "RecordFailure",
+        }
     assert states["ProcessFile"]["Parameters"]["Payload.$"] == "$"
     assert states["RecordFailure"]["Parameters"]["Payload.$"] == "$"
 

@@ -91,6 +91,16 @@ class JobRow:
     def ended(self) -> bool:
         return self.state in JOB_ENDS
 
+    @property
+    def over(self) -> str:
+        """Why a redriven execution cannot go on with the job that had ended with it, and what to do instead."""
+        why = ""
+        if self.files_total is None:
+            why = ": its files were not listed yet, and its source was told of the end"
+        elif self.commit == ALL_OR_NOTHING:
+            why = ": what it had staged was given up with it"
+        return f"job {self.job_id} has ended as {self.state}{why}; submit it again (sluiceway rerun {self.job_id})"
+
     @classmethod
     def from_attributes(cls, attributes: Attributes) -> JobRow:
         row = from_attributes(attributes)

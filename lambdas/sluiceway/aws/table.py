@@ -100,7 +100,7 @@ class JobTable:
         if row is None or row.execution != execution:
             raise NotOwnerError(f"execution {execution} does not own job {job_id}")
         if row.ended:
-            raise NotOwnerError(f"job {job_id} has ended as {row.state}; submit it again")
+            raise NotOwnerError(row.over)
         return row
 
     def job_of(self, execution: str) -> str | None:

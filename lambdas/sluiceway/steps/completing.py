@@ -27,7 +27,7 @@ from sluiceway.steps.gates import past_deadline, past_failures
 from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
 from sluiceway.steps.manifest import manifest_blocks
 from sluiceway.steps.outputs import LANDED, Outputs
-from sluiceway.steps.redriving import ends_so_far, is_old_news
+from sluiceway.steps.redriving import ends_so_far, is_old_news, resumed_at_its_end
 from sluiceway.steps.refreshing import send_back
 from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
 from sluiceway.wiring import Services
@@ -71,6 +71,8 @@ def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLe
     job = services.jobs.find(job_id) if job_id else None
     if job is None or job.execution != ending.execution or is_old_news(job, ending):
         return {"action": "DONE", "job_id": job_id, "status": "FAILED", "files": Counts().files}
+    if job.ended and not goes_on_alone(event):
+        job = resumed_at_its_end(services, job, ending)
     answer = {"action": "DONE", "job_id": job.job_id, "execution": job.execution}
     carried = load_checkpoint(services, job, event.get("ending_key"))
     in_course = ending.failure is None and not ending.cancelled and not carried

@@ -48,11 +48,13 @@ Landed = FileResult | Checkpoint | None
 class Worked:
     """What an invocation did: the files it ended; what the next one must be given, if there must be one, as `{"idle":
     invocations without progress, "files": {file id: checkpoint}, "whole": why a file that asked for it is not split}`;
-    the split that was begun; or that the file needs parts larger than this function's memory holds."""
+    the split that was begun, and in which run of the job; or that the file needs parts larger than this function's
+    memory holds."""
 
     ended: list[Ended]
     carry: dict[str, Any] | None = None
     split: Split | None = None
+    run: int | None = None
     needs_memory: bool = False
 
 
@@ -80,14 +82,14 @@ def process_unit(
     # Told here, not by a Choice of its own: a transition for every unit would cost more than this invocation.
     if unit.large and services.config.memory_bytes < services.config.large_memory_bytes:
         return Worked([], needs_memory=True)
-    if not whole and len(tasks) == 1 and tasks[0].split:
-        split = _begin_split(services, job, tasks[0])
-        if not isinstance(split, str):
-            return split
-        whole = split
     before = services.files.landed_before(job_id, job.run, tasks)
     if job.redrives:  # of this execution: what it had landed is landed, and CompleteJob takes it over
         tasks = [task for task in tasks if task.file_id not in before]
+    if not whole and len(tasks) == 1 and tasks[0].split:
+        begun = _begin_split(services, job, tasks[0], before.get(tasks[0].file_id))
+        if not isinstance(begun, str):
+            return Worked(begun) if isinstance(begun, list) else Worked([], split=begun, run=job.run)
+        whole = begun
     moved = services.files.retrying(job_id, job.run, tasks) if job.links_round else {}
     carried = {file_id: result.checkpoint for file_id, result in moved.items() if result.checkpoint}
     work = _Work(services, job, time_left, carried | carry["files"], before, whole)
@@ -112,28 +114,24 @@ def _open_again(services: Services, job: JobRow | None, execution: str) -> JobRo
     return resumed(services, job, execution)
 
 
-def _begin_split(services: Services, job: JobRow, task: FileTask) -> Worked | str:
-    """The split, or the end of a file whose source refused already; in words why it must go in one piece."""
-    from sluiceway.steps.segmenting import try_split
+def _begin_split(
+    services: Services, job: JobRow, task: FileTask, before: FileResult | None
+) -> Split | list[Ended] | str:
+    from sluiceway.steps.beginning import begin_split
 
-    try:
-        split = try_split(services, job, task)
-    except SluicewayError as error:
-        result = retry_link(error, None, 0.0) if wants_link(job, error) else FileResult.of_error(error)
-        recorded = services.files.end(job.job_id, job.run, [(task, result)])
-        announce_files(services, job.job_id, recorded)
-        return Worked([pair for pair in recorded if pair[1].state in FILE_ENDS])
-    return split if isinstance(split, str) else Worked([], split=split)
+    return begin_split(services, job, task, before)
 
 
 def next_step(event: Mapping[str, Any], worked: Worked, *, is_large: bool = False) -> dict[str, Any]:
     """What the state machine is told: the unit is DONE, the next invocation must CONTINUE with what is carried, it must
     have more memory (LARGE), or the file is SPLIT into segments 0, 1, …"""
+    # A file whose split ended with an earlier run is begun anew: what was known of that is known no longer.
+    event = {name: value for name, value in event.items() if name not in ("split", "segments", "run")}
     if worked.needs_memory:
         return {**event, "action": "LARGE"}
     if worked.split is not None:
-        split = worked.split
-        return {**event, "action": "SPLIT", "split": split.to_dict(), "segments": list(range(split.segments))}
+        split, segments = worked.split.to_dict(), list(range(worked.split.segments))
+        return {**event, "action": "SPLIT", "run": worked.run, "split": split, "segments": segments}
     if worked.carry is not None:
         return {**event, "action": "LARGE" if is_large else "CONTINUE", "carry": worked.carry}
     return {"action": "DONE"}

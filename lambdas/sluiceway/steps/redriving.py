@@ -2,8 +2,8 @@
 
 Knows that a function cannot tell by itself whether its execution was redriven or whether it merely outlived it: Step
 Functions is asked, for it alone counts redrives. The job goes on in a new run, because ends are final; files that had
-an end keep it, unless the redriven execution works on them again. Refuses jobs that land all of their files or none:
-what they had staged is gone.
+an end keep it, unless the redriven execution works on them again. Refuses a job that lands all of its files or none
+once something was staged: that was aborted with the job, and children that had succeeded are not run again.
 """
 
 from __future__ import annotations
@@ -22,12 +22,31 @@ RESUMABLE = frozenset({JobState.FAILED, JobState.CANCELLED})
 
 
 def resumed(services: Services, job: JobRow, execution: str) -> JobRow:
-    """The job, in a new run if it had ended and `execution`, its owner, has been redriven since; else as it is."""
+    """The job, in a new run if it had ended and `execution`, its owner, has been redriven since; else as it is. For
+    who moves files."""
+    if not _may_resume(job, execution):
+        return job
+    if job.commit == ALL_OR_NOTHING:
+        counts = services.files.counts(job.job_id, job.run)
+        if counts.staged or counts.landed:
+            return job
+    return _resume(services, job)
+
+
+def resumed_at_its_end(services: Services, job: JobRow, ending: Ending) -> JobRow:
+    """As `resumed`, for CompleteJob in the course of an execution, unless a state before it has failed: no file is left
+    to move, so nothing that was staged can be missing."""
+    return job if ending.failure or not _may_resume(job, ending.execution) else _resume(services, job)
+
+
+def _may_resume(job: JobRow, execution: str) -> bool:
     if job.execution != execution or job.state not in RESUMABLE or job.previous != JobState.TRANSFERRING:
-        return job
-    if job.commit == ALL_OR_NOTHING or job.files_total is None:
-        return job
-    redrives = services.executions.redrives(execution)
+        return False
+    return job.files_total is not None
+
+
+def _resume(services: Services, job: JobRow) -> JobRow:
+    redrives = services.executions.redrives(job.execution)
     if redrives <= job.redrives:
         return job
     return announce_job(services, services.jobs.resume(job, redrives))

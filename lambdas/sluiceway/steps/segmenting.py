@@ -13,10 +13,10 @@ from typing import Any
 
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError
+from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError, SplitOverError
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import FileState
+from sluiceway.jobs.states import UNLANDED, FileState
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
@@ -34,13 +34,15 @@ from sluiceway.wiring import Services
 
 @dataclass(frozen=True, slots=True)
 class SegmentEvent:
-    """What the inner Map hands to one segment: pointers only. `position` is where an earlier invocation paused."""
+    """What the inner Map hands to one segment: pointers only. `run` is the job's run that the split belongs to, None
+    where it was begun before runs were told; `position` is where an earlier invocation paused."""
 
     job_id: str
     execution: str
     unit: Mapping[str, Any]
     split: Mapping[str, Any]
     n: int
+    run: int | None = None
     position: Mapping[str, Any] | None = None
 
     @classmethod
@@ -65,9 +67,11 @@ def try_split(services: Services, job: JobRow, task: FileTask) -> Split | str:
 
 def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLeft) -> dict[str, Any] | None:
     """Moves a segment and records its sum. Answers with the position to go on from when time ran out. Raises
-    SluicewayError, and JobError when the job takes no more bytes: the file then fails as a whole."""
+    SluicewayError, SplitOverError when a redriven execution has another run of the job, and JobError when the job takes
+    no more bytes: the file then fails as a whole."""
     began = time.monotonic()
     job, task, split = _of(services, event)
+    _require_run(job, event)
     if not may_begin(services, job, event.execution):
         raise JobError(f"job {job.job_id} takes no more files")
     # Only the first segment shows its progress: one row a file is a picture, four hundred are a cost.
@@ -103,13 +107,16 @@ def _await_link(services: Services, job: JobRow, task: FileTask, error: Sluicewa
 
 
 def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
-    """Completes a split file and records its end: STORED, or what its sums and S3 say. Answers with what was new."""
+    """Completes a split file and records its end: STORED, or what its sums and S3 say. Answers with what was new.
+    Raises SplitOverError as a segment does."""
     job, task, split = _of(services, event)
-    if job.execution != event.execution or job.ended:
+    if job.execution != event.execution or _is_over(job, event):
         abort_split(task, options_of(services, job), _sink(services), split)
+        _require_run(job, event)
         return []
     done = services.files.results(job.job_id, job.run, [task])
-    if task.file_id in done:
+    # One that another invocation saw fail may still be completed here.
+    if task.file_id in done and done[task.file_id].state not in UNLANDED:
         return []
     recorded = services.files.end(job.job_id, job.run, [(task, _finish(services, job, task, split))])
     announce_files(services, job.job_id, recorded)
@@ -128,6 +135,16 @@ def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> Fi
         return FileResult.of_error(error)
     seconds = sum(float(measured["seconds"]) for _, measured in rows)
     return replace(result, seconds=seconds) if result.state is FileState.STORED else result
+
+
+def _is_over(job: JobRow, event: SegmentEvent) -> bool:
+    return job.ended or event.run not in (None, job.run)
+
+
+def _require_run(job: JobRow, event: SegmentEvent) -> None:
+    """Of a run that has ended the upload is aborted. Who still hears of it is a redriven execution."""
+    if job.execution == event.execution and _is_over(job, event):
+        raise SplitOverError(f"job {job.job_id}: run {event.run} ended while this file was split; it is begun anew")
 
 
 def _sink(services: Services) -> Tools:

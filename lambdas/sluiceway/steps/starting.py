@@ -34,7 +34,7 @@ def start_export(services: Services, request: Any, execution: str, execution_nam
     row = _take(services, job_id, execution, job, document)
     if row.ended:
         # A redriven execution: its job's end stands, and an export begun for it would be nobody's.
-        raise NotOwnerError(f"job {job_id} has ended as {row.state}; submit it again")
+        raise NotOwnerError(row.over)
     if isinstance(job, SluicewayError):
         raise job
     put_json(services, row.document_key, job.model_dump_json(by_alias=True, exclude_defaults=True).encode())

@@ -9,6 +9,7 @@ from sluiceway.exports import blocks, manifest
 from sluiceway.steps import completing, dispatching
 from sluiceway.steps import manifest as manifest_step
 from sluiceway.telemetry import logger
+from tests.adapters.handlers.redrives import Executions
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
 from tests.support.source import SourceServer
@@ -18,6 +19,15 @@ from tests.support.source import SourceServer
 def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
     with deploy(moto_server, monkeypatch, allowed_sources=source.host) as deployment:
         yield deployment
+
+
+@pytest.fixture
+def executions(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Executions:
+    """In the place of Step Functions, to all functions."""
+    executions = Executions()
+    for services in (deployment.services, deployment.movers):
+        monkeypatch.setattr(services, "executions", executions, raising=False)
+    return executions
 
 
 @pytest.fixture

@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
-from sluiceway import wiring
 from sluiceway.errors import NotOwnerError
-from tests.support.deployment import Deployment
+from tests.adapters.handlers.redrives import Executions, abort_uploads, status_event
+from tests.support.deployment import Deployment, caught
 from tests.support.source import Reply, SourceServer
 
 JOB = "redriven"
-
-
-@dataclass
-class Executions:
-    """What Step Functions says of executions: how often each that runs was redriven."""
-
-    running: dict[str, int] = field(default_factory=dict[str, int])
-    asked: list[str] = field(default_factory=list[str])
-
-    def redrives(self, execution: str) -> int:
-        self.asked.append(execution)
-        return self.running.get(execution, 0)
-
-
-@pytest.fixture
-def executions(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executions]:
-    """moto knows no redrive."""
-    executions = Executions()
-    monkeypatch.setattr(wiring.services(), "executions", executions, raising=False)
-    yield executions
 
 
 def document(source: SourceServer, count: int = 3, **more: Any) -> dict[str, Any]:
@@ -50,15 +28,6 @@ def dispatched(deployment: Deployment, source: SourceServer, **more: Any) -> tup
     owner = {"job_id": JOB, "execution": execution}
     answer = deployment.invoke("dispatch_files", owner)
     return owner, json.loads(deployment.read(answer["units_key"]))
-
-
-def status_event(execution: str, status: str, stopped_at: float | None = None) -> dict[str, Any]:
-    detail = {"executionArn": execution, "status": status, "stopDate": int((stopped_at or time.time()) * 1000)}
-    return {
-        "source": "aws.states",
-        "detail-type": "Step Functions Execution Status Change",
-        "detail": detail,
-    }
 
 
 @pytest.mark.parametrize(("status", "state"), [("TIMED_OUT", "FAILED"), ("ABORTED", "CANCELLED"), ("FAILED", "FAILED")])
@@ -154,22 +123,79 @@ def test_a_second_redrive_goes_on_as_well(deployment: Deployment, source: Source
     assert sorted(source.paths()) == ["/0.csv", "/1.csv", "/2.csv"]
 
 
-def test_an_all_or_nothing_job_is_not_resumed(
+def test_an_all_or_nothing_job_that_had_staged_something_ends_at_once(
     deployment: Deployment, source: SourceServer, executions: Executions
 ) -> None:
     owner, units = dispatched(deployment, source, commit="all-or-nothing")
     deployment.process(owner, units[0])
     deployment.invoke("complete_job", status_event(owner["execution"], "TIMED_OUT"))
+    abort_uploads(deployment)
     executions.running[owner["execution"]] = 1
+    source.requests.clear()
 
     for unit in units[1:]:
         deployment.process(owner, unit)
-    with pytest.raises(NotOwnerError, match="has ended as FAILED"):
+    with pytest.raises(NotOwnerError, match=rf"FAILED: what it had staged was .*sluiceway rerun {JOB}") as error:
         deployment.commit(owner)
 
-    assert deployment.invoke("complete_job", owner)["status"] == "FAILED"
+    assert deployment.invoke("complete_job", {**owner, "error": caught(error.value)})["status"] == "FAILED"
+    assert (source.requests, deployment.landed(), deployment.unfinished_uploads()) == ([], {}, [])
+    assert (executions.asked, deployment.jobs.get(JOB).run) == ([], 1)
+
+
+def test_an_all_or_nothing_job_that_had_staged_nothing_goes_on(
+    deployment: Deployment, source: SourceServer, executions: Executions
+) -> None:
+    owner, units = dispatched(deployment, source, commit="all-or-nothing")
+    deployment.invoke("complete_job", status_event(owner["execution"], "TIMED_OUT"))
+    executions.running[owner["execution"]] = 1
+
+    for unit in units:
+        deployment.process(owner, unit)
     assert deployment.landed() == {}
-    assert executions.asked == []
+    deployment.commit(owner)
+
+    answer = deployment.invoke("complete_job", owner)
+    assert (answer["status"], answer["files"]["stored"]) == ("COMPLETED", 3)
+    assert sorted(deployment.landed()) == ["0.csv", "1.csv", "2.csv"]
+
+
+@pytest.mark.parametrize("commit", ["per-file", "all-or-nothing"])
+def test_a_job_stopped_when_all_of_its_files_had_landed_is_judged_anew(
+    deployment: Deployment, source: SourceServer, executions: Executions, commit: str
+) -> None:
+    owner, units = dispatched(deployment, source, commit=commit)
+    for unit in units:
+        deployment.process(owner, unit)
+    if commit == "all-or-nothing":
+        deployment.commit(owner)
+    deployment.invoke("complete_job", status_event(owner["execution"], "ABORTED"))
+    assert deployment.invoke("complete_job", owner)["status"] == "CANCELLED"  # repeated, not redriven
+
+    executions.running[owner["execution"]] = 1
+    answer = deployment.invoke("complete_job", owner)
+
+    assert (answer["status"], answer["files"]["stored"]) == ("COMPLETED", 3)
+    assert len(source.requests) == 3
+    summary = json.loads(deployment.read(f"jobs/{JOB}/summary.json"))
+    assert (summary["run"], summary["status"], summary["error"]) == (2, "COMPLETED", None)
+
+
+def test_a_failure_that_was_on_its_way_to_the_table_stays_one(
+    deployment: Deployment, source: SourceServer, executions: Executions
+) -> None:
+    owner, units = dispatched(deployment, source)
+    for unit in units[1:]:
+        deployment.process(owner, unit)
+    deployment.invoke("complete_job", status_event(owner["execution"], "TIMED_OUT"))
+    executions.running[owner["execution"]] = 1
+
+    # The child was stopped in RecordFailure, and runs that again: its file was already ended with the job.
+    deployment.invoke("record_failure", {**owner, "unit": units[0], "error": {"Error": "Runtime.ExitError"}})
+    answer = deployment.invoke("complete_job", owner)
+
+    assert answer["status"] == "COMPLETED_WITH_FAILURES"
+    assert (answer["files"]["stored"], answer["files"]["failed"]) == (2, 1)
 
 
 def test_a_state_before_the_transfer_refuses_a_job_that_has_ended(
@@ -179,16 +205,19 @@ def test_a_state_before_the_transfer_refuses_a_job_that_has_ended(
     deployment.start(document(source), execution)
     owner = {"job_id": JOB, "execution": execution}
     deployment.invoke("complete_job", status_event(execution, "ABORTED"))
+    executions.running[execution] = 1
     before = deployment.rows()
 
-    with pytest.raises(NotOwnerError, match="has ended as CANCELLED"):
+    why = rf"CANCELLED: its files were not listed yet, and its source .*\(sluiceway rerun {JOB}\)"
+    with pytest.raises(NotOwnerError, match=why):
         deployment.start(document(source), execution)
     for function in ("poll_export", "dispatch_files"):
-        with pytest.raises(NotOwnerError, match="has ended as CANCELLED"):
+        with pytest.raises(NotOwnerError, match=why) as error:
             deployment.invoke(function, owner)
 
+    assert deployment.invoke("complete_job", {**owner, "error": caught(error.value)})["status"] == "CANCELLED"
     assert deployment.rows() == before
-    assert deployment.invoke("complete_job", owner)["status"] == "CANCELLED"
+    assert deployment.run(document(source))["status"] == "COMPLETED"  # what the text says to do
 
 
 def test_complete_job_that_failed_itself_is_run_again(
