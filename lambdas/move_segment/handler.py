@@ -17,6 +17,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     tell_job(event["job_id"])
     logger.append_keys(segment=event["n"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())
-    position = move_one_segment(services(), SegmentEvent.of(event), time_left)
-    measure_memory(peak_memory_bytes(), services().config.memory_bytes)
-    return {"action": "DONE"} if position is None else {**event, "action": "CONTINUE", "position": position}
+    try:
+        onward = move_one_segment(services(), SegmentEvent.of(event), time_left)
+    finally:
+        measure_memory(peak_memory_bytes(), services().config.memory_bytes)
+    return {"action": "DONE"} if onward is None else {**event, "action": "CONTINUE", **onward}

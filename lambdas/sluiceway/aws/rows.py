@@ -124,8 +124,8 @@ def file_key(job_id: str, task: FileTask) -> Attributes:
     return to_attributes({"pk": f"JOB#{job_id}#{task.shard}", "sk": f"FILE#{task.file_id}"})
 
 
-def segment_key(job_id: str, task: FileTask, n: int) -> Attributes:
-    return to_attributes({"pk": f"JOB#{job_id}#{task.shard}", "sk": f"SEGMENT#{task.file_id}#{n:04}"})
+def segment_key(job_id: str, task: FileTask, attempt: str, name: str) -> Attributes:
+    return to_attributes({"pk": f"JOB#{job_id}#{task.shard}", "sk": f"SEGMENT#{task.file_id}#{attempt}#{name}"})
 
 
 def progress_key(job_id: str, task: FileTask) -> Attributes:

@@ -12,6 +12,7 @@ from sluiceway.errors import SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FILE_ENDS
 from sluiceway.landing.splitting import Split
+from sluiceway.landing.tally import Tally
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.refreshing import retry_link, wants_link
 from sluiceway.steps.rerunning import still_stored
@@ -24,11 +25,12 @@ def begin_split(
 ) -> Split | list[Ended] | str:
     """The split; or the end of a file that is stored still, `before` being how an earlier run landed it, or that its
     source refused already; or in words why it must go in one piece."""
+    tally = Tally()
     try:
         stored = still_stored(services, task, before) if before else None
-        split = stored or try_split(services, job, task)
+        split = stored or try_split(services, job, task, tally)
     except SluicewayError as error:
-        split = retry_link(error, None, 0.0) if wants_link(job, error) else FileResult.of_error(error)
+        split = tally.on(retry_link(error, None) if wants_link(job, error) else FileResult.of_error(error))
     if not isinstance(split, FileResult):
         return split
     recorded = services.files.end(job.job_id, job.run, [(task, split)])

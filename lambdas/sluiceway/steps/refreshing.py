@@ -29,14 +29,13 @@ def wants_link(job: JobRow, error: SluicewayError) -> bool:
     return may_renew(job) and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
-def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None, seconds: float = 0.0) -> FileResult:
+def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None) -> FileResult:
     """`checkpoint` is where the file stood before; the error may know of a later one."""
     moved = error.checkpoint if isinstance(error, SourceStatusError) else None
     return FileResult(
         FileState.RETRY_LINK,
         error_type=error.type,
         error_message=str(error),
-        seconds=seconds,
         checkpoint=moved or checkpoint,
     )
 

@@ -6,21 +6,25 @@ splitting.py does.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
+from sluiceway.aws.segment_table import SegmentRow
 from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError, SplitOverError
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import FileState
+from sluiceway.jobs.states import UNLANDED
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
+from sluiceway.landing.tally import Measured, Tally
 from sluiceway.redact import redact_error
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import may_begin
@@ -35,7 +39,8 @@ from sluiceway.wiring import Services
 @dataclass(frozen=True, slots=True)
 class SegmentEvent:
     """What the inner Map hands to one segment: pointers only. `run` is the job's run that the split belongs to, None
-    where it was begun before runs were told; `position` is where an earlier invocation paused."""
+    where it was begun before runs were told; `position` is where an earlier invocation paused, `measured` what it and
+    those before it took."""
 
     job_id: str
     execution: str
@@ -44,32 +49,40 @@ class SegmentEvent:
     n: int
     run: int | None = None
     position: Mapping[str, Any] | None = None
+    measured: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> SegmentEvent:
         return cls(**{name: event[name] for name in cls.__dataclass_fields__ if name in event})
 
 
-def try_split(services: Services, job: JobRow, task: FileTask) -> Split | str:
-    """Begins to split a file that asks for it, or says why it must go in one piece. Raises SluicewayError."""
+def try_split(services: Services, job: JobRow, task: FileTask, tally: Tally) -> Split | str:
+    """Begins to split a file that asks for it, or says why it must go in one piece. Raises SluicewayError. `tally` has
+    what was measured in either case."""
     if task.size is not None and task.size <= services.config.split_bytes:
         return f"its {task.size} bytes are not more than split_bytes ({services.config.split_bytes})"
+    tally.begin(services.source)
     task = reachable(services, job, task)
-    return begin_split(
+    split = begin_split(
         task,
         # Of the functions that move the segments, whoever begins the file.
         replace(options_of(services, job), memory_bytes=services.config.file_memory_bytes),
-        tools_for(services, job, task),
+        replace(tools_for(services, job, task), tally=tally),
         split_bytes=services.config.split_bytes,
         segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),
     )
+    if isinstance(split, Split):
+        services.segments.put(job.job_id, job.run, task, split.attempt, None, None, tally.measured().to_dict())
+    return split
 
 
 def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLeft) -> dict[str, Any] | None:
-    """Moves a segment and records its sum. Answers with the position to go on from when time ran out. Raises
-    SluicewayError, SplitOverError when a redriven execution has another run of the job, and JobError when the job takes
-    no more bytes: the file then fails as a whole."""
-    began = time.monotonic()
+    """Moves a segment and records its sum and what it took, the latter whatever its end. Answers with what the next
+    invocation must be given when time ran out: `position`, and what was `measured`. Raises SluicewayError,
+    SplitOverError when a redriven execution has another run of the job, and JobError when the job takes no more bytes:
+    the file then fails as a whole."""
+    tally = Tally.of(Measured.from_dict(event.measured) if event.measured else None)
+    tally.begin(services.source)
     job, task, split = _of(services, event)
     _require_run(job, event)
     if not may_begin(services, job, event.execution):
@@ -80,30 +93,61 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
 
     def attempt(at: FileTask) -> SegmentSum | SegmentPaused:
         tools = tools_for(services, job, at, progress if event.n == 0 else None, time_left)
-        return move_segment(at, options_of(services, job), tools, split, event.n, position)
+        return move_segment(at, options_of(services, job), replace(tools, tally=tally), split, event.n, position)
 
+    record = partial(services.segments.put, job.job_id, job.run, task, split.attempt, event.n)
     try:
         moved = with_fresh_access(services, job, task, attempt)
     except SluicewayError as error:
+        _record_failed(record, tally, error)
         if wants_link(job, error):
-            _await_link(services, job, task, error, time.monotonic() - began)
+            _await_link(services, job, task, error)
         raise
     except Exception as error:  # nobody foresaw it, and it may quote the link
         redact_error(error)
+        _record_failed(record, tally, error)
         raise
     finally:
         progress.remove()
+    took = tally.measured()
     if isinstance(moved, SegmentPaused):
-        return moved.position.to_dict()
-    measured = {"seconds": time.monotonic() - began}
-    services.segments.put(job.job_id, task, event.n, split.upload_id, moved, measured)
+        record(None, took.to_dict())
+        return {"position": moved.position.to_dict(), "measured": replace(took, relays=took.relays + 1).to_dict()}
+    record(moved, took.to_dict())
     return None
 
 
-def _await_link(services: Services, job: JobRow, task: FileTask, error: SluicewayError, seconds: float) -> None:
+def _record_failed(record: Callable[[None, Mapping[str, Any]], None], tally: Tally, error: Exception) -> None:
+    try:
+        record(None, tally.measured().to_dict())
+    except (ClientError, BotoCoreError) as failed:
+        # Why the segment failed is worth more than what it took.
+        error.add_note(f"and what it took could not be recorded: {type(failed).__name__}")
+
+
+def _await_link(services: Services, job: JobRow, task: FileTask, error: SluicewayError) -> None:
     """Notes that the file wants a fresh link, once though all of its segments may find so. It is then begun anew."""
     if not services.files.retrying(job.job_id, job.run, [task]):
-        services.files.end(job.job_id, job.run, [(task, retry_link(error, None, seconds))])
+        took = _taken(services.segments.rows(job.job_id, job.run, task))
+        services.files.end(job.job_id, job.run, [(task, took.on(retry_link(error, None)))])
+
+
+def with_segments(
+    services: Services, job: JobRow, task: FileTask, split: Mapping[str, Any], result: FileResult
+) -> FileResult:
+    """`result` of a file whose split came to nothing, with what its segments moved and took until then."""
+    rows, begun = services.segments.rows(job.job_id, job.run, task), Split.from_dict(split)
+    moved = sum(each.bytes for each in _totals(rows, begun))
+    return replace(_taken(rows).on(result), bytes=moved, segments=begun.segments)
+
+
+def _taken(rows: Sequence[SegmentRow]) -> Measured:
+    """By every upload of the file, those that were given up for a fresh link among them."""
+    return sum((Measured.from_dict(row.measured) for row in rows), Measured())
+
+
+def _totals(rows: Sequence[SegmentRow], split: Split) -> list[SegmentSum]:
+    return [row.total for row in rows if row.attempt == split.attempt and row.total is not None]
 
 
 def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
@@ -115,7 +159,8 @@ def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
         _require_run(job, event)
         return []
     done = services.files.results(job.job_id, job.run, [task])
-    if task.file_id in done:
+    # One that another invocation saw fail may still be completed here.
+    if task.file_id in done and done[task.file_id].state not in UNLANDED:
         return []
     recorded = services.files.end(job.job_id, job.run, [(task, _finish(services, job, task, split))])
     announce_files(services, job.job_id, recorded)
@@ -123,17 +168,17 @@ def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
 
 
 def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> FileResult:
-    rows = services.segments.sums(job.job_id, task, split.upload_id)
-    options, tools = options_of(services, job), _sink(services)
+    rows = services.segments.rows(job.job_id, job.run, task)
+    totals, tally = _totals(rows, split), Tally.of(_taken(rows))
+    options, tools = options_of(services, job), replace(_sink(services), tally=tally)
     try:
-        if len(rows) != split.segments:
+        if len(totals) != split.segments:
             abort_split(task, options, tools, split)
-            raise SegmentsMissingError(f"{split.segments} segments were expected, {len(rows)} are recorded")
-        result = finish_split(task, options, tools, split, [total for total, _ in rows])
+            raise SegmentsMissingError(f"{split.segments} segments were expected, {len(totals)} are recorded")
+        return finish_split(task, options, tools, split, totals)
     except SluicewayError as error:
-        return FileResult.of_error(error)
-    seconds = sum(float(measured["seconds"]) for _, measured in rows)
-    return replace(result, seconds=seconds) if result.state is FileState.STORED else result
+        failed = FileResult.of_error(error, bytes=sum(each.bytes for each in totals))
+        return replace(tally.on(failed), segments=split.segments)
 
 
 def _is_over(job: JobRow, event: SegmentEvent) -> bool:
