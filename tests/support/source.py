@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import sys
 import threading
 import zlib
@@ -86,6 +87,16 @@ def one_after_the_other(*replies: Reply) -> Callable[[Request], Reply]:
     """Each request gets the next, and the last stays."""
     rest = list(replies)
     return lambda request: rest.pop(0) if len(rest) > 1 else rest[0]
+
+
+def ranged(body: bytes, request: Request) -> Reply:
+    """`body`, or the range of it that is asked for, by a server that gives it a strong validator."""
+    headers = {"ETag": '"v1"'}
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("Range", ""))
+    if match is None:
+        return Reply(body, headers=headers)
+    start, end = int(match[1]), int(match[2]) + 1 if match[2] else len(body)
+    return Reply(body[start:end], 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{len(body)}"})
 
 
 class SourceServer:

@@ -56,7 +56,7 @@ class Measured:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "seconds": {name: round(value, 3) for name, value in self.seconds.items()}}
+        return {**asdict(self), "seconds": {name: round(value, 6) for name, value in self.seconds.items()}}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Measured:

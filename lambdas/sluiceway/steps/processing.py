@@ -156,6 +156,10 @@ def fail_unit(
     failure = Failure.of_states(error)
     result = FileResult(FileState.FAILED, error_type=failure.type, error_message=failure.message)
     waiting = services.files.retrying(job_id, job.run, tasks) if split and may_renew(job) else {}
+    if split:
+        from sluiceway.steps.segmenting import with_segments
+
+        result = with_segments(services, job, tasks[0], split, result)
     failed = [task for task in tasks if task.file_id not in waiting]
     recorded = services.files.end(job_id, job.run, [(task, result) for task in failed])
     abort_carried(services, tasks, carry or {"files": {}})

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
+from tests.adapters.handlers.metrics import embedded
 from tests.support.deployment import Deployment
 from tests.support.source import Reply, SourceServer
-
-
-def embedded(out: str) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-    return [line for line in lines if "_aws" in line]
 
 
 def moved(deployment: Deployment, source: SourceServer, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from sluiceway.steps import processing, segmenting
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, caught, deploy
 from tests.support.secrets import put_secret
-from tests.support.source import Body, Reply, Request, SourceServer
+from tests.support.source import Body, Reply, SourceServer, ranged
 from tests.support.waiting import wait_until
 
 JOB = "secret-1"
@@ -170,18 +170,10 @@ def test_an_error_that_nobody_foresaw_in_a_segment_shows_no_secret(
 ) -> None:
     body = Body(11 * MIB).read()
 
-    def piece(request: Request) -> Reply:
-        if "Range" not in request.headers:
-            return Reply(body, headers={"ETag": '"v1"'})
-        first, _, last = request.headers["Range"].removeprefix("bytes=").partition("-")
-        end = min(int(last or len(body)), len(body) - 1)
-        headers = {"ETag": '"v1"', "Content-Range": f"bytes {first}-{end}/{len(body)}"}
-        return Reply(body[int(first) : end + 1], 206, headers)
-
     def broken(task: Any, *_: Any) -> None:
         raise RuntimeError(f"it broke at {task.url}")
 
-    source.replies["/large"] = piece
+    source.replies["/large"] = lambda request: ranged(body, request)
     execution = deployment.new_execution()
     owner = {"execution": execution, "job_id": JOB}
     deployment.start({**document(deployment, source, "large"), "split": "crc"}, execution)

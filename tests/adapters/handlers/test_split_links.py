@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from sluiceway.errors import SourceStatusError
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, caught, deploy
-from tests.support.source import Body, Reply, Request, SourceServer
+from tests.support.source import Body, Reply, Request, SourceServer, ranged
 
 MIB = 1024**2
 BODY = Body(13 * MIB + 7).read()
@@ -26,7 +25,6 @@ class Signed:
     source: SourceServer
     dead: bool = False
     lists: int = 0
-    ranges: list[str | None] = field(default_factory=list[str | None])
 
     def list_files(self, _: Request) -> Reply:
         self.lists, self.dead = self.lists + 1, False
@@ -36,15 +34,7 @@ class Signed:
     def send(self, request: Request) -> Reply:
         if self.dead or not request.path.endswith(f"={self.lists}"):
             return Reply(b"expired", 403)
-        asked = request.headers.get("Range")
-        self.ranges.append(asked)
-        headers = {"ETag": '"v1"'}
-        match = re.fullmatch(r"bytes=(\d+)-(\d*)", asked or "")
-        if match is None:
-            return Reply(BODY, headers=headers)
-        start, end = int(match[1]), int(match[2]) + 1 if match[2] else len(BODY)
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(BODY)}"
-        return Reply(BODY[start:end], 206, headers)
+        return ranged(BODY, request)
 
 
 @pytest.fixture
@@ -96,6 +86,8 @@ def test_a_link_that_dies_under_a_segment_is_asked_for_again(
     deployment.invoke("record_failure", {**begun, "error": caught(error.value)})
     assert deployment.unfinished_uploads() == []
     assert deployment.files.counts("split", 1).retry_link == 1
+    (waiting,) = deployment.files.retrying("split", 1, deployment.tasks("split")).values()
+    assert waiting.seconds > waiting.hash_seconds > 0
 
     assert deployment.invoke("complete_job", owner)["status"] == "EXPORTING"
     deployment.invoke("poll_export", owner)
@@ -108,6 +100,12 @@ def test_a_link_that_dies_under_a_segment_is_asked_for_again(
     assert (answer["status"], answer["files"]["stored"]) == ("COMPLETED", 1)
     assert deployment.landed() == {"large": BODY}
     assert deployment.unfinished_uploads() == []
+    # What the upload took that was given up stands in the report as well.
+    rows = deployment.services.segments.rows("split", 1, *deployment.tasks("split"))
+    assert len({row.attempt for row in rows}) == 2
+    (line,) = deployment.lines("split", "report.jsonl")
+    assert line["hash_seconds"] == pytest.approx(sum(row.measured["seconds"].get("hash", 0) for row in rows), abs=0.01)
+    assert line["hash_seconds"] > waiting.hash_seconds
 
 
 def test_a_link_that_is_dead_before_the_split_is_asked_for_again(
