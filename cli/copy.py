@@ -140,12 +140,12 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
 
 def _s3(connections: int, ca_bundle: str | None) -> Any:
     """Raises AwsUnavailableError before the source is asked for a file that nobody could store."""
-    import botocore.session
     from botocore.exceptions import BotoCoreError
 
+    from sluiceway.aws.session import new_session
     from sluiceway.sink.client import s3_client
 
-    session = botocore.session.get_session()
+    session = new_session()
     try:
         if session.get_credentials() is None:
             raise AwsUnavailableError(NO_CREDENTIALS)

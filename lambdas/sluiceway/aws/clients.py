@@ -9,9 +9,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import botocore.session
 from botocore.config import Config
 
+from sluiceway.aws.session import new_session
 from sluiceway.sink.client import s3_client
 
 CONNECT_SECONDS = 5
@@ -57,7 +57,7 @@ def functions() -> Any:
 
 @cache
 def _session() -> Any:
-    return botocore.session.get_session()
+    return new_session()
 
 
 def _client(service: str, read_seconds: int = READ_SECONDS) -> Any:

@@ -9,8 +9,9 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-import botocore.session
 from botocore.config import Config
+
+from sluiceway.aws.session import new_session
 
 MAX_ATTEMPTS = 5
 CONNECT_TIMEOUT_SECONDS = 10
@@ -30,7 +31,7 @@ def s3_client(
 ) -> Any:
     """A botocore S3 client from the standard AWS_* environment, for up to `connections` threads. A call is tried
     `max_attempts` times, the first included."""
-    session = session or botocore.session.get_session()
+    session = session or new_session()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     config = Config(
         signature_version="s3v4",
