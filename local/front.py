@@ -11,7 +11,6 @@ import io
 import json
 import logging
 import re
-import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
@@ -46,8 +45,6 @@ class Front:
         self._s3 = s3
         self._moto = moto
         self._port = port
-        # moto's tables know no concurrency: a transaction that rolls back would undo its neighbours.
-        self._tables = threading.Lock()
 
     def use(self, moto: Wsgi) -> None:
         self._moto = moto
@@ -65,9 +62,6 @@ class Front:
         self._tell(request, service, body)
         if refusal := _refuse_large_input(request, body):
             return refusal
-        if service == "dynamodb":
-            with self._tables:
-                return self._ask_moto(request, body)
         return self._ask_moto(request, body)
 
     def _tell(self, request: Request, service: str, body: bytes = b"") -> None:

@@ -1,17 +1,19 @@
-"""DynamoDB transactions that cost what they touch.
+"""DynamoDB transactions that cost what they touch, and writes whose conditions hold.
 
 moto copies the whole table before a transaction, for each of its items, and puts the copy back on failure. With a
 transaction a file that is quadratic in files. Here only the items named in the transaction are kept and put back.
-The front lets one DynamoDB call in at a time.
+And moto looks at a condition, then writes: of two calls at once both may find it true, and a transaction that is put
+back would undo its neighbours. Here one call is answered at a time.
 """
 
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.dynamodb import models
+from moto.dynamodb import models, responses
 from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.table import Table
 
@@ -30,6 +32,17 @@ def install(patches: Patches) -> None:
     backend = models.DynamoDBBackend
     patches.set(models, "copy", _CopyWithoutTables)
     patches.set(backend, "transact_write_items", _transact(backend.transact_write_items))
+    patches.set(responses.DynamoHandler, "call_action", _one_at_a_time(responses.DynamoHandler.call_action))
+
+
+def _one_at_a_time(original: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    lock = threading.Lock()
+
+    def call_action(self: Any) -> Any:
+        with lock:
+            return original(self)
+
+    return call_action
 
 
 def _transact(original: Callable[[Any, list[dict[str, Any]]], None]) -> Callable[[Any, list[dict[str, Any]]], None]:

@@ -200,7 +200,8 @@ def deploy(aws: AwsServer, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
     clients.functions.cache_clear()
     forget_services()
     patches = Patches()
-    # Without it every transaction copies the whole table, once for each of its items.
+    # Without it every transaction copies the whole table, once for each of its items, and two conditional writes at
+    # once may both find their condition true.
     tables.install(patches)
     deployment = Deployment(endpoint, queue="", **names)
     _create(deployment, tag)
