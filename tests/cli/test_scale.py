@@ -82,6 +82,14 @@ def test_a_large_file_is_moved_in_segments_and_verified_by_its_crc(report: dict[
     assert report["large.bin"]["verified_by"] == ["s3:crc64nvme"]
 
 
+def test_a_file_in_segments_tells_what_it_took_as_a_whole_one_does(report: dict[str, dict[str, Any]]) -> None:
+    for line in (report["large.bin"], report["whole.bin"]):
+        waits = line["source_wait_seconds"], line["sink_wait_seconds"], line["hash_seconds"]
+        assert line["seconds"] > sum(waits) and min(waits) > 0, line["key"]
+        assert line["peak_memory_bytes"] > 10 * MIB
+    assert (report["large.bin"]["relays"], report["large.bin"]["source_resumes"]) == (0, 0)
+
+
 def test_a_file_with_a_sha256_is_not_split_and_the_report_says_why(report: dict[str, dict[str, Any]]) -> None:
     assert report["whole.bin"]["segments"] == 0
     assert report["whole.bin"]["reason"] == "not split: its sha256 can only be taken over the bytes in order"

@@ -152,6 +152,10 @@ def test_a_segment_of_a_split_file(world: World) -> None:
     report = world.run("/split", split="crc")
     assert world.killer.killed == ["move_segment"]
     assert report["/split"]["segments"] == 3
+    # Of the segment whose function was killed counts the invocation after it, which relayed and resumed nothing.
+    assert (report["/split"]["relays"], report["/split"]["source_resumes"]) == (0, 0)
+    measures = ("seconds", "source_wait_seconds", "sink_wait_seconds", "hash_seconds", "peak_memory_bytes")
+    assert all(report["/split"][name] > 0 for name in measures)
     assert "s3:crc64nvme" in report["/split"]["verified_by"]
 
 
