@@ -78,7 +78,8 @@ class SegmentTable:
             ConsistentRead=True,
         )
         rows = [from_attributes(item) for page in pages for item in page["Items"]]
-        return [_row(row) for row in rows if row["run"] == run]
+        # A row without a run was written before rows told it, of an upload that has long ended.
+        return [_row(row) for row in rows if row.get("run") == run]
 
 
 def _row(row: Mapping[str, Any]) -> SegmentRow:

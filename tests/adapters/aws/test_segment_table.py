@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from sluiceway.aws.rows import segment_key, to_attributes
 from sluiceway.aws.segment_table import SegmentRow, SegmentTable
 from sluiceway.jobs.files import FileTask
 from sluiceway.transfer.segments import SegmentSum
@@ -63,6 +64,13 @@ def test_other_files_runs_and_jobs_are_left_out(segments: SegmentTable) -> None:
         each for n in range(100) if (each := replace(TASK, key=f"k{n}")).shard == TASK.shard and each.key != TASK.key
     )
     assert segments.rows("j", 2, TASK) == segments.rows("k", 1, TASK) == segments.rows("j", 1, other) == []
+
+
+def test_rows_from_before_they_told_their_run_are_left_out(segments: SegmentTable) -> None:
+    key = segment_key("j", TASK, FIRST, "0000") | to_attributes({"sk": f"SEGMENT#{TASK.file_id}#0000"})
+    segments.client.put_item(TableName=segments.name, Item=key | to_attributes({"upload_id": "u", "bytes": 10}))
+    segments.put("j", 1, TASK, FIRST, 0, SUM, took(1))
+    assert segments.rows("j", 1, TASK) == [SegmentRow(FIRST, SUM, took(1))]
 
 
 def test_a_table_that_is_not_there_is_told(segments: SegmentTable) -> None:
