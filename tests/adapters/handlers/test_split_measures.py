@@ -155,6 +155,19 @@ def test_a_split_that_fails_for_good_carries_what_its_segments_took(
     assert deployment.unfinished_uploads() == []
 
 
+def test_a_segment_tells_why_it_failed_even_if_the_table_does_not_take_what_it_took(
+    deployment: Deployment, source: SourceServer, large: Large, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, event = dispatched(deployment, source)
+    begun = deployment.invoke("process_file", event)
+    large.gone = {0}
+    nowhere = replace(deployment.movers.segments, name="nowhere")
+    monkeypatch.setattr(deployment.movers, "segments", nowhere)
+    with pytest.raises(SourceStatusError) as error:
+        deployment.invoke("move_segment", {**begun, "n": 0})
+    assert error.value.__notes__ == ["and what it took could not be recorded: ResourceNotFoundException"]
+
+
 def test_a_split_file_that_is_not_what_was_stated_carries_what_its_segments_took(
     deployment: Deployment, source: SourceServer, large: Large, capsys: pytest.CaptureFixture[str]
 ) -> None:
