@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sluiceway.aws.file_table import TRANSACTION_FILES
+from sluiceway.aws.file_table import BATCH_KEYS, TRANSACTION_FILES
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.job_files import FAILED, REPORT, SUMMARY, SUMS, key_of, new_work_folder, put_json
 from sluiceway.jobs.counts import Counts, verdict
@@ -123,7 +123,7 @@ class _End:
     def _are_added(self, offset: int) -> bool:
         leftovers = Leftovers(self._services, self._job)
         for tasks, offsets in manifest_blocks(self._services, self._job, offset, BLOCK_FILES):
-            results = None if self._time_left.is_short() else self._ends(tasks)
+            results = self._ends(tasks)
             if results is None:
                 return False
             for task in tasks:
@@ -138,8 +138,11 @@ class _End:
     def _ends(self, tasks: Sequence[FileTask]) -> dict[str, FileResult] | None:
         """The ends of these files, by file id; those that have none are given one, a transaction at a time. None: time
         ran out before the last; the table keeps what was given."""
-        services, job = self._services, self._job
-        results = ends_so_far(services, job, tasks)
+        services, job, results = self._services, self._job, dict[str, FileResult]()
+        for start in range(0, len(tasks), BATCH_KEYS):
+            if self._time_left.is_short():
+                return None
+            results |= ends_so_far(services, job, tasks[start : start + BATCH_KEYS])
         missing = sorted((task for task in tasks if task.file_id not in results), key=lambda task: task.shard)
         if not missing:
             return results

@@ -10,6 +10,7 @@ import pytest
 
 from sluiceway.errors import NoProgressError
 from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps import completing
 from sluiceway.steps.completing import complete_job
 from sluiceway.steps.dispatching import dispatch_files
 from tests.adapters.handlers.long_lists import (
@@ -104,6 +105,19 @@ def test_a_job_completed_in_many_invocations_has_the_same_outputs(
     assert cut["failed.jsonl"] == whole["failed.jsonl"] and cut["SHA256SUMS"] == whole["SHA256SUMS"]
     assert json.loads(cut["summary.json"])["files"] == once["files"]
     assert (deployment.unfinished_uploads(), work(deployment)) == ([], [])
+
+
+def test_a_block_is_not_read_on_when_time_is_over(
+    deployment: Deployment, landed: dict[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completing, "BATCH_KEYS", 1)
+    first = complete_job(deployment.services, landed["cut-1"], looks(1))
+    assert (first["action"], sum(first["files"].values())) == ("CONTINUE", 0)
+
+    (*_, last) = complete(deployment, first, 4)
+
+    assert last["files"] == {"stored": 6, "skipped": 0, "rejected": 0, "failed": 5, "cancelled": 0}
+    assert len(deployment.lines("cut-1", "report.jsonl")) == 11
 
 
 def test_an_upload_that_a_killed_invocation_left_is_gone_at_the_end(
