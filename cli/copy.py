@@ -149,7 +149,7 @@ def _s3(connections: int, ca_bundle: str | None) -> Any:
     try:
         if session.get_credentials() is None:
             raise AwsUnavailableError(NO_CREDENTIALS)
-        return s3_client(connections=connections, session=session, ca_bundle=ca_bundle)
+        return s3_client(session, connections=connections, ca_bundle=ca_bundle)
     except BotoCoreError as error:
         raise AwsUnavailableError(f"AWS cannot be asked: {error}") from error
 

@@ -6,6 +6,7 @@ Arguments: URL ENDPOINT BUCKET COUNT HOST. Prints how many files have the SHA-25
 import os
 import sys
 
+from sluiceway.aws.session import new_session
 from sluiceway.jobs.files import FileTask
 from sluiceway.landing.land import land
 from sluiceway.landing.options import Options
@@ -17,7 +18,11 @@ from sluiceway.source.policy import UrlPolicy
 def main(url: str, endpoint: str, bucket: str, count: int, host: str) -> None:
     os.environ["AWS_ENDPOINT_URL_S3"] = endpoint
     ca = os.environ.get("BENCH_CA")
-    client, s3, options = Client(UrlPolicy([host]), ca_bundle=ca), s3_client(ca_bundle=ca), Options(job_id="bench")
+    client, s3, options = (
+        Client(UrlPolicy([host]), ca_bundle=ca),
+        s3_client(new_session(), ca_bundle=ca),
+        Options(job_id="bench"),
+    )
     digests = [
         land(FileTask(url, bucket, f"small/{n}", n=n), options, client=client, s3=s3).digests["sha256"]
         for n in range(count)

@@ -24,6 +24,7 @@ GROWTH = 4 * MIB
 
 TRANSFER = """
 import json, sys
+from sluiceway.aws.session import new_session
 from sluiceway.jobs.files import FileTask
 from sluiceway.landing.land import land
 from sluiceway.landing.options import Options
@@ -33,7 +34,7 @@ from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 
 host, part, uploaders, *sizes = sys.argv[1:]
-client, s3 = Client(UrlPolicy([host])), s3_client()
+client, s3 = Client(UrlPolicy([host])), s3_client(new_session())
 options = Options(part_bytes=int(part), uploaders=int(uploaders), part_checksum="crc64nvme")
 peaks = []
 for size in sizes:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-
+from sluiceway.aws.session import new_session
 from sluiceway.errors import SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.landing.land import land
@@ -146,11 +145,11 @@ def run(row: Row, landed: Path, certificates: Certificates) -> Ran:
 
 def s3_of(store: Store, timeout_seconds: float = 20.0) -> Any:
     """The product's own client, on that store."""
-    session = botocore.session.get_session()
+    session = new_session()
     session.set_credentials("test", "test")
     session.set_config_variable("region", "us-east-1")
     os.environ["AWS_ENDPOINT_URL_S3"] = store.url
-    return s3_client(session=session, connect_timeout_seconds=timeout_seconds, read_timeout_seconds=timeout_seconds)
+    return s3_client(session, connect_timeout_seconds=timeout_seconds, read_timeout_seconds=timeout_seconds)
 
 
 def _land(task: FileTask, options: Options, client: Client, s3: Any) -> tuple[FileResult, SluicewayError | None]:

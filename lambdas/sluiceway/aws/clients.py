@@ -27,7 +27,7 @@ S3_CONNECTIONS = 16
 @cache
 def s3() -> Any:
     """As the transfer needs it; what to set and why stands in sink/client.py."""
-    return s3_client(connections=S3_CONNECTIONS, session=_session())
+    return s3_client(_session(), connections=S3_CONNECTIONS)
 
 
 @cache

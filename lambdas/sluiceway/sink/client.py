@@ -11,8 +11,6 @@ from urllib.parse import urlsplit
 
 from botocore.config import Config
 
-from sluiceway.aws.session import new_session
-
 MAX_ATTEMPTS = 5
 CONNECT_TIMEOUT_SECONDS = 10
 # S3 answers Complete of many parts late, while it keeps the connection alive with spaces.
@@ -21,17 +19,16 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def s3_client(
+    session: Any,
     *,
     connections: int = 10,
-    session: Any = None,
     ca_bundle: str | None = None,
     max_attempts: int = MAX_ATTEMPTS,
     connect_timeout_seconds: float = CONNECT_TIMEOUT_SECONDS,
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
 ) -> Any:
-    """A botocore S3 client from the standard AWS_* environment, for up to `connections` threads. A call is tried
+    """A client of the botocore `session`, for up to `connections` threads. A call is tried
     `max_attempts` times, the first included."""
-    session = session or new_session()
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     config = Config(
         signature_version="s3v4",

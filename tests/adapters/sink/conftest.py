@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sluiceway.aws.session import new_session
 from sluiceway.sink.client import s3_client
 from tests.conftest import AwsServer
 
@@ -37,7 +38,7 @@ class Bucket:
 def bucket(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name, value in moto_server.env.items():
         monkeypatch.setenv(name, value)
-    s3 = s3_client()
+    s3 = s3_client(new_session())
     name = f"bucket-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=name)
     yield Bucket(name, s3)

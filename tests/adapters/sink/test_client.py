@@ -13,6 +13,7 @@ from awscrt import checksums
 
 from local.http import Request, Response, Server
 from local.s3_api import S3
+from sluiceway.aws.session import new_session
 from sluiceway.sink.client import s3_client, signs_payload
 from sluiceway.sink.upload import Target, Upload
 
@@ -51,7 +52,7 @@ def s3(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    client = s3_client()
+    client = s3_client(new_session())
     yield client
     client.close()
     server.close()
@@ -87,7 +88,7 @@ def test_the_client_is_made_for_the_endpoint_of_the_environment(
         monkeypatch.delenv(name, raising=False)
     if endpoint is not None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    client = s3_client()
+    client = s3_client(new_session())
     assert client.meta.config.s3["payload_signing_enabled"] is signs
     client.close()
 
