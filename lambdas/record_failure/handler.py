@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sluiceway.jobs.units import Unit
-from sluiceway.steps.processing import fail_unit
+from sluiceway.steps.failing import fail_unit
 from sluiceway.telemetry import logger, measure_file, metrics, tell_job
 from sluiceway.wiring import services
 

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence, Set
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
+from sluiceway.aws.file_rows import (
+    REFUSED,
+    cancellation_codes,
+    count_update,
+    end_row,
+    file_id_of,
+    result_of,
+)
 from sluiceway.aws.rows import (
-    KEEP_SECONDS,
     PROGRESS_KEEP_SECONDS,
     Attributes,
-    counter_key,
     counter_keys,
     file_key,
     from_attributes,
@@ -44,10 +50,14 @@ ATTEMPTS = 12
 BACKOFF_SECONDS = (0.05, 3.2)
 
 LANDED = frozenset({FileState.STORED, FileState.SKIPPED})
+_OVERRULING = frozenset({FileState.STORED, FileState.STAGED})
 
-# What a row of this run must not be yet, for a file to become STAGED or to come to its end.
-_BEFORE_END = {f":{state.value.lower()}": state for state in sorted(FILE_ENDS)}
-_BEFORE_STAGED = {**_BEFORE_END, ":staged": FileState.STAGED}
+# What a row of this run must not be yet, for a file to come to its end: for who decides on staged files, and for who
+# moves them.
+_ENDED = to_attributes({f":{state.value.lower()}": state for state in sorted(FILE_ENDS)})
+_MOVED = _ENDED | to_attributes({":staged": FileState.STAGED})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +69,30 @@ class FileTable:
     now: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
 
-    def end(self, job_id: str, run: int, ended: Sequence[Ended]) -> list[Ended]:
+    def end(self, job_id: str, run: int, ended: Sequence[Ended], *, of_staged: bool = False) -> list[Ended]:
         """Records the ends of files, or that they are STAGED or RETRY_LINK, and counts them; answers with those that
-        were new. A file that has an end in this run, or in a newer one, keeps it. Raises ContentionError if the table
-        stays contested."""
+        were new. A file that has an end in this run, or in a newer one, keeps it, unless the new one overrules it; one
+        that is STAGED comes to its end by those who say `of_staged`. Raises ContentionError if the table stays
+        contested."""
+        taken = _ENDED if of_staged else _MOVED
         by_shard = sorted(ended, key=lambda pair: pair[0].shard)
         recorded: list[Ended] = []
         for shard, group in groupby(by_shard, key=lambda pair: pair[0].shard):
             files = list(group)
             for start in range(0, len(files), TRANSACTION_FILES):
-                recorded += self._end_shard(job_id, run, shard, files[start : start + TRANSACTION_FILES])
-        return recorded
+                recorded += self._end_shard(job_id, run, shard, files[start : start + TRANSACTION_FILES], taken)
+        return recorded + self._overruling(job_id, run, ended, recorded)
+
+    def _overruling(self, job_id: str, run: int, ended: Sequence[Ended], recorded: Sequence[Ended]) -> list[Ended]:
+        """Those of the refused ends that took the place of another invocation's."""
+        known = {task.file_id for task, _ in recorded}
+        refused = [pair for pair in ended if pair[1].state in _OVERRULING and pair[0].file_id not in known]
+        if not refused:
+            return []
+        # Hardly ever: two invocations of one unit at the same moment.
+        from sluiceway.aws.overruling import overrule
+
+        return overrule(self, job_id, run, refused)
 
     def staged(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The files that are staged in this run and have no end, by file id."""
@@ -80,15 +103,15 @@ class FileTable:
         return self._in_state(FileState.RETRY_LINK, job_id, run, tasks)
 
     def _in_state(self, state: FileState, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
-        rows = self._read([file_key(job_id, task) for task in tasks])
-        return {_file_id(row): _result(row) for row in rows if row["run"] == run and row["state"] == state}
+        rows = self.read([file_key(job_id, task) for task in tasks])
+        return {file_id_of(row): result_of(row) for row in rows if row["run"] == run and row["state"] == state}
 
     def results(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The ends that files have in this run, by file id; files without one are left out."""
         found: dict[str, FileResult] = {}
-        for row in self._read([file_key(job_id, task) for task in tasks]):
+        for row in self.read([file_key(job_id, task) for task in tasks]):
             if row["run"] == run and FileState(row["state"]) in FILE_ENDS:
-                found[_file_id(row)] = _result(row)
+                found[file_id_of(row)] = result_of(row)
         return found
 
     def landed_before(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
@@ -102,13 +125,15 @@ class FileTable:
     def _before(
         self, states: Set[FileState], job_id: str, run: int, tasks: Sequence[FileTask]
     ) -> dict[str, FileResult]:
-        rows = self._read([file_key(job_id, task) for task in tasks]) if run > 1 else ()
-        return {_file_id(row): _result(row) for row in rows if row["run"] < run and FileState(row["state"]) in states}
+        rows = self.read([file_key(job_id, task) for task in tasks]) if run > 1 else ()
+        return {
+            file_id_of(row): result_of(row) for row in rows if row["run"] < run and FileState(row["state"]) in states
+        }
 
     def counts(self, job_id: str, run: int) -> Counts:
         """The sum of the run's counters: 16 rows, however many files."""
         total = Counts()
-        for row in self._read(counter_keys(job_id, run)):
+        for row in self.read(counter_keys(job_id, run)):
             total += Counts(**{name: row[name] for name in Counts.__dataclass_fields__})
         return total
 
@@ -135,69 +160,50 @@ class FileTable:
         )
         return [from_attributes(item) for page in pages for item in page["Items"]]
 
-    def _end_shard(self, job_id: str, run: int, shard: int, files: list[Ended]) -> list[Ended]:
+    def write_counted(
+        self, what: str, files: Sequence[T], items: Callable[[Sequence[T]], list[dict[str, Any]]]
+    ) -> list[T] | None:
+        """Writes `files` in one transaction, of which `items` makes one item each and then what goes with them. Those
+        that the table refuses are left out; answers with the others. None: what goes with them was refused. Raises
+        ContentionError, with `what` in its text."""
         for attempt in range(ATTEMPTS):
             if not files:
                 return []
             if attempt:
                 self._back_off(attempt)
-            writes = [self._end_write(job_id, run, *pair) for pair in files]
-            delta = Counts.of(result for _, result in files)
             try:
-                self.client.transact_write_items(TransactItems=[*writes, self._count(job_id, run, shard, delta)])
-                return files
+                self.client.transact_write_items(TransactItems=items(files))
+                return list(files)
             except ClientError as error:
-                codes = _cancellation_codes(error)
-                files = [pair for pair, code in zip(files, codes, strict=False) if code != "ConditionalCheckFailed"]
-        raise ContentionError(f"job {job_id}: the counters of shard {shard} stayed contested for {ATTEMPTS} attempts")
+                codes = cancellation_codes(error)
+            if REFUSED in codes[len(files) :]:
+                return None
+            files = [file for file, code in zip(files, codes, strict=False) if code != REFUSED]
+        raise ContentionError(f"{what} stayed contested for {ATTEMPTS} attempts")
 
-    def _end_write(self, job_id: str, run: int, task: FileTask, result: FileResult) -> dict[str, Any]:
-        # What is left out is the default on reading; a row under 1 KB costs one write unit.
-        plain = FileResult(result.state)
-        facts = {
-            name: value
-            for name in FileResult.__dataclass_fields__
-            if (value := getattr(result, name)) != getattr(plain, name)
-        }
-        row = {
-            "run": run,
-            "state": result.state,
-            "bucket": task.bucket,
-            "key": task.key,
-            "ended_at": iso(self.now()),
-            "result": facts,
-            "expires_at": int(self.now()) + KEEP_SECONDS,
-        }
-        taken = _BEFORE_STAGED if result.state is FileState.STAGED else _BEFORE_END
+    def _end_shard(self, job_id: str, run: int, shard: int, files: list[Ended], taken: Attributes) -> list[Ended]:
+        def items(files: Sequence[Ended]) -> list[dict[str, Any]]:
+            delta = Counts.of(result for _, result in files)
+            count = {"TableName": self.name, **count_update(job_id, run, shard, delta, self.now())}
+            return [*(self._end_write(job_id, run, *pair, taken) for pair in files), {"Update": count}]
+
+        return self.write_counted(f"job {job_id}: the counters of shard {shard}", files, items) or []
+
+    def _end_write(
+        self, job_id: str, run: int, task: FileTask, result: FileResult, taken: Attributes
+    ) -> dict[str, Any]:
         fresh = f"attribute_not_exists(pk) OR #run < :run OR (#run = :run AND NOT #state IN ({', '.join(taken)}))"
         return {
             "Put": {
                 "TableName": self.name,
-                "Item": file_key(job_id, task) | to_attributes(row),
+                "Item": end_row(job_id, run, task, result, self.now()),
                 "ConditionExpression": fresh,
                 "ExpressionAttributeNames": {"#run": "run", "#state": "state"},
-                "ExpressionAttributeValues": to_attributes({":run": run, **taken}),
+                "ExpressionAttributeValues": to_attributes({":run": run}) | taken,
             }
         }
 
-    def _count(self, job_id: str, run: int, shard: int, delta: Counts) -> dict[str, Any]:
-        amounts: dict[str, Any] = asdict(delta)
-        names = {f"#{name}": name for name in amounts}
-        return {
-            "Update": {
-                "TableName": self.name,
-                "Key": counter_key(job_id, run, shard),
-                "UpdateExpression": "SET expires_at = :expires_at ADD "
-                + ", ".join(f"#{name} :{name}" for name in amounts),
-                "ExpressionAttributeNames": names,
-                "ExpressionAttributeValues": to_attributes(
-                    {f":{name}": amount for name, amount in amounts.items()}
-                    | {":expires_at": int(self.now()) + KEEP_SECONDS}
-                ),
-            }
-        }
-
-    def _read(self, keys: Sequence[Attributes]) -> Iterator[dict[str, Any]]:
+    def read(self, keys: Sequence[Attributes]) -> Iterator[dict[str, Any]]:
         for start in range(0, len(keys), BATCH_KEYS):
             asked: Any = {self.name: {"Keys": keys[start : start + BATCH_KEYS], "ConsistentRead": True}}
             for attempt in range(ATTEMPTS):
@@ -214,29 +220,3 @@ class FileTable:
     def _back_off(self, attempt: int) -> None:
         first, most = BACKOFF_SECONDS
         self.sleep(random.uniform(0, min(most, first * 2**attempt)))
-
-
-def _file_id(row: Mapping[str, Any]) -> str:
-    return str(row["sk"]).removeprefix("FILE#")
-
-
-def _result(row: dict[str, Any]) -> FileResult:
-    facts = dict(row["result"])
-    facts["verified_by"] = tuple(facts.get("verified_by", ()))
-    return FileResult(state=FileState(row["state"]), **facts)
-
-
-# Worth another attempt: others hold the row, or the table is catching up. Anything else is an error of ours.
-_PASSING = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-
-
-def _cancellation_codes(error: ClientError) -> list[str]:
-    """Why each item of a transaction was not written. Raises `error` itself unless another attempt can help."""
-    response: Any = error.response
-    reasons = response.get("CancellationReasons")
-    if response["Error"]["Code"] != "TransactionCanceledException" or not reasons:
-        raise error
-    codes = [reason.get("Code", "None") for reason in reasons]
-    if not set(codes) <= _PASSING | {"None", "ConditionalCheckFailed"}:
-        raise error
-    return codes

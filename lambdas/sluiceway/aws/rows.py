@@ -36,7 +36,8 @@ class JobRow:
     all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's.
     `links_renewable`: its source lists the files anew with fresh links; `links_round` counts how often it did,
     `links_seen` for how many files so far. `redrives` counts those of the execution that the job has gone on after,
-    each in a run of its own. `patience` tells until when (seconds since 1970) a host asked to be left alone;
+    each in a run of its own. `counting`: CompleteJob has begun to count this run's ends, and no end takes another's
+    place any more. `patience` tells until when (seconds since 1970) a host asked to be left alone;
     `export_progress` is what the export API last said of how far it is."""
 
     job_id: str
@@ -64,6 +65,7 @@ class JobRow:
     links_round: int = 0
     links_seen: int = 0
     redrives: int = 0
+    counting: bool = False
     export_progress: str | None = None
 
     @property

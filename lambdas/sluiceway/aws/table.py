@@ -6,6 +6,7 @@ means: `jobs.states` says what may follow what.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,15 +29,20 @@ from sluiceway.jobs.states import JOB_ENDS, JobState, check_job_transition
 
 # Two executions that race for one id settle it in the second round; more rounds only ride out throttling.
 OWNERSHIP_ROUNDS = 5
+# An end that overrules another one looks at the job's row in its transaction: a write that meets it is refused, and
+# botocore does not send it again. Full jitter up to 1.6 s.
+ATTEMPTS = 8
+BACKOFF_SECONDS = (0.05, 1.6)
 
 
 @dataclass(frozen=True, slots=True)
 class JobTable:
-    """`client` is a botocore client for `dynamodb`; `now` gives seconds since 1970."""
+    """`client` is a botocore client for `dynamodb`; `now` gives seconds since 1970, `sleep` takes seconds."""
 
     client: Any
     name: str
     now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
 
     def take(
         self,
@@ -125,15 +131,24 @@ class JobTable:
         """Notes that the event bus knows the job's state."""
         return self._update(job, {"announced": job.state})
 
+    def begin_counting(self, job: JobRow) -> JobRow:
+        """Notes that the run's ends are being counted: from here on none takes the place of another."""
+        return job if job.counting else self._update(job, {"counting": True})
+
     def decide(self, job: JobRow, decision: str) -> JobRow:
-        """Notes what an all-or-nothing job has come to, before anything is done about it."""
-        return self._update(job, {"decision": decision})
+        """Notes what an all-or-nothing job has come to, before anything is done about it. The first decision stands."""
+        try:
+            return self._update(job, {"decision": decision}, "attribute_not_exists(#decision)")
+        except NotOwnerError:
+            found = self.owned(job.job_id, job.execution)
+            if found.decision is None or found.run != job.run:
+                raise
+            return found
 
     def ask_patience(self, job_id: str, host: str, until: float) -> None:
         """Lets every function of the job know until when (seconds since 1970) a host is to be left alone."""
-        self.client.update_item(
-            TableName=self.name,
-            Key=job_key(job_id),
+        self._write(
+            job_id,
             UpdateExpression="SET patience.#host = :until",
             ConditionExpression="attribute_exists(patience)",
             ExpressionAttributeNames={"#host": host},
@@ -143,9 +158,8 @@ class JobTable:
     def request_cancel(self, job_id: str) -> None:
         """Asks the functions that work on the job to return at once. Raises KeyError for an unknown job."""
         try:
-            self.client.update_item(
-                TableName=self.name,
-                Key=job_key(job_id),
+            self._write(
+                job_id,
                 UpdateExpression="SET cancel_requested = :yes",
                 ConditionExpression="attribute_exists(pk)",
                 ExpressionAttributeValues={":yes": {"BOOL": True}},
@@ -185,15 +199,14 @@ class JobTable:
             return False
         return True
 
-    def _update(self, job: JobRow, changes: Mapping[str, Any]) -> JobRow:
+    def _update(self, job: JobRow, changes: Mapping[str, Any], *conditions: str) -> JobRow:
         names = {f"#{name}": name for name in changes} | {"#owner": "execution", "#state": "state"}
         values = {f":{name}": to_attribute(value) for name, value in changes.items()}
         try:
-            answer = self.client.update_item(
-                TableName=self.name,
-                Key=job_key(job.job_id),
+            answer = self._write(
+                job.job_id,
                 UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
-                ConditionExpression="#owner = :its_owner AND #state = :its_state",
+                ConditionExpression=" AND ".join(("#owner = :its_owner", "#state = :its_state", *conditions)),
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=values
                 | to_attributes({":its_owner": job.execution, ":its_state": job.state}),
@@ -202,3 +215,16 @@ class JobTable:
         except self.client.exceptions.ConditionalCheckFailedException as error:
             raise NotOwnerError(f"job {job.job_id} was taken over or moved on by another invocation") from error
         return JobRow.from_attributes(answer["Attributes"])
+
+    def _write(self, job_id: str, **arguments: Any) -> dict[str, Any]:
+        """UpdateItem of the job's row. Raises what it raises."""
+        first, most = BACKOFF_SECONDS
+        attempt = 1
+        while True:
+            try:
+                return dict(self.client.update_item(TableName=self.name, Key=job_key(job_id), **arguments))
+            except self.client.exceptions.TransactionConflictException:
+                if attempt == ATTEMPTS:
+                    raise
+            self.sleep(random.uniform(0, min(most, first * 2**attempt)))
+            attempt += 1

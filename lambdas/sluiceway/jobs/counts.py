@@ -34,6 +34,10 @@ class Counts:
         mine, theirs = asdict(self), asdict(other)
         return Counts(**{name: mine[name] + theirs[name] for name in mine})
 
+    def __sub__(self, other: Counts) -> Counts:
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{name: mine[name] - theirs[name] for name in mine})
+
     @property
     def landed(self) -> int:
         return self.stored + self.skipped

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sluiceway.errors import SluicewayError
-from sluiceway.jobs.states import FileState
+from sluiceway.jobs.states import OVERRULABLE, FileState
 
 SHARDS = 16
 # The fields of a result that tell what the file took, whatever its end.
@@ -76,7 +76,9 @@ class FileResult:
     the functions that moved it at once. `digests` are of the bytes stored, `source_validator` is the ETag or
     Last-Modified that the source gave them; `pool_waits` counts requests that waited for a free connection, `relays`
     the invocations before the last, of each segment where there are `segments`; `peak_memory_bytes` is the highest of
-    all of them. `staged` is what completes a STAGED file, `checkpoint` where one that must RETRY_LINK goes on."""
+    all of them. `staged` is what completes a STAGED file, `checkpoint` where one that must RETRY_LINK goes on.
+    `overruled` is the state that another invocation, at work on the file at the same moment, had given it, and that
+    this end took the place of."""
 
     state: FileState
     bytes: int = 0
@@ -100,6 +102,21 @@ class FileResult:
     staged: Mapping[str, Any] | None = None
     checkpoint: Mapping[str, Any] | None = None
     source_validator: str | None = None
+    overruled: str | None = None
+
+    def overrules(self, other: FileResult) -> bool:
+        """Whether this end may take the place of `other`, to which another invocation of the same unit came first: the
+        object of this one stands, or is staged, whatever the other met. One that was SKIPPED for an object that stood
+        there before, as its ETag tells, stays."""
+        if self.state not in (FileState.STORED, FileState.STAGED) or other.state not in OVERRULABLE:
+            return False
+        return other.state is not FileState.SKIPPED or other.etag in (None, self.etag)
+
+    def in_place_of(self, other: FileResult) -> FileResult:
+        """This end once it has overruled `other`; the reason tells."""
+        was = f"{other.state} ({other.error_type})" if other.error_type else other.state.value
+        reason = f"took the place of {was}, to which another invocation at the same moment had come"
+        return replace(self, overruled=other.state.value, reason="; ".join(filter(None, (self.reason, reason))))
 
     @classmethod
     def of_error(cls, error: SluicewayError, *, bytes: int = 0, seconds: float = 0.0) -> FileResult:

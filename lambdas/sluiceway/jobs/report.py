@@ -34,6 +34,7 @@ def report_line(task: FileTask, result: FileResult) -> bytes:
             "etag": result.etag,
             "error": error_of(result),
             "reason": result.reason,
+            "overruled": result.overruled,
             "digests": dict(result.digests),
             "source_validator": result.source_validator,
             "verified_by": list(result.verified_by),

@@ -44,13 +44,20 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 
 FILE_ENDS = frozenset({FileState.STORED, FileState.SKIPPED, FileState.REJECTED, FileState.FAILED, FileState.CANCELLED})
 
+# Ends without an object: another invocation that was at work on the file at the same moment may still land it.
+UNLANDED = frozenset({FileState.REJECTED, FileState.FAILED})
+OVERRULABLE = UNLANDED | {FileState.SKIPPED}
+
 # PENDING costs no row in the table, so a file's first row may already be its end.
 FILE_TRANSITIONS: dict[FileState, frozenset[FileState]] = {
     FileState.PENDING: FILE_ENDS | {FileState.RUNNING, FileState.STAGED, FileState.RETRY_LINK},
     FileState.RUNNING: FILE_ENDS | {FileState.STAGED, FileState.RETRY_LINK},
     FileState.STAGED: frozenset({FileState.STORED, FileState.SKIPPED, FileState.FAILED, FileState.CANCELLED}),
     FileState.RETRY_LINK: frozenset({FileState.PENDING, FileState.FAILED, FileState.CANCELLED}),
-    **{end: frozenset[FileState]() for end in FILE_ENDS},
+    FileState.STORED: frozenset(),
+    FileState.CANCELLED: frozenset(),
+    # Only where another invocation of the same unit, at the same moment, landed the file (FileResult.overrules).
+    **{end: frozenset({FileState.STAGED, FileState.STORED}) for end in OVERRULABLE},
 }
 
 

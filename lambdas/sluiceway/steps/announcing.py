@@ -5,13 +5,14 @@ Knows who is told what and when it counts as told. A repeated invocation tells a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.events import file_event, job_event
-from sluiceway.jobs.states import JobState
+from sluiceway.jobs.files import FileResult
+from sluiceway.jobs.states import FileState, JobState
 from sluiceway.wiring import Services
 
 SUCCESSES = frozenset({JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES})
@@ -35,9 +36,15 @@ def announce_job(services: Services, job: JobRow, counts: Counts | None = None) 
 
 
 def announce_files(services: Services, job_id: str, ended: Iterable[Ended]) -> None:
-    """Publishes the ends of files that the setting `file_events` names."""
+    """Publishes the ends of files that the setting `file_events` names, and what took the place of one of them."""
     wanted = services.config.file_events
-    services.bus.publish(file_event(job_id, task, result) for task, result in ended if result.state in wanted)
+    told = [pair for pair in ended if pair[1].state in wanted or _corrects(pair[1], wanted)]
+    services.bus.publish(file_event(job_id, task, result) for task, result in told)
+
+
+def _corrects(result: FileResult, wanted: Container[object]) -> bool:
+    """Whether who is told of `wanted` ends was told of one that this end took the place of."""
+    return result.state is FileState.STORED and result.overruled in wanted
 
 
 def answer_token(services: Services, job: JobRow, summary: dict[str, object]) -> None:

@@ -47,7 +47,7 @@ def commit_files(
             staged = services.files.staged(job.job_id, job.run, block)
             here = [(task, staged[task.file_id]) for task in block if task.file_id in staged]
             results = list(pool.map(lambda pair: _end(services, job, *pair), here))
-            recorded = services.files.end(job.job_id, job.run, results)
+            recorded = services.files.end(job.job_id, job.run, results, of_staged=True)
             announce_files(services, job.job_id, recorded)
             ended += recorded
             offset = offsets[-1]

@@ -82,6 +82,7 @@ def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLe
     if job.ended:
         counts = services.files.counts(job.job_id, job.run)
     else:
+        job = services.jobs.begin_counting(job)
         end = _End(services, job, ending, time_left, carried)
         if not end.is_over():
             paused = {"action": "CONTINUE", "ending_key": end.save(), "status": job.state.value}
@@ -151,7 +152,7 @@ class _End:
             if self._time_left.is_short():
                 return None
             ends = [(task, _end_of(waiting.get(task.file_id), self._verdict.unfinished)) for task in group]
-            self._has_ended |= bool(services.files.end(job.job_id, job.run, ends))
+            self._has_ended |= bool(services.files.end(job.job_id, job.run, ends, of_staged=True))
         # A function that outlived its execution may have been faster: what the table says is the end.
         return results | services.files.results(job.job_id, job.run, missing)
 

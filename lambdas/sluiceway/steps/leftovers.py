@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import SinkError
 from sluiceway.job_files import FAILED, MANIFEST, REPORT, SUMS, UNITS, key_of, work_prefix
-from sluiceway.jobs.files import FileTask
+from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.sink.storage import abort_upload, delete_objects, list_keys, open_uploads
 from sluiceway.wiring import Services
 
@@ -28,6 +29,29 @@ def abort_carried(services: Services, tasks: Iterable[FileTask], carry: Mapping[
         upload_id = carry["files"].get(task.file_id, {}).get("upload_id")
         if upload_id:
             abort_upload(services.s3, task.bucket, task.key, upload_id)
+
+
+def abort_refused(services: Services, job: JobRow, ended: Iterable[Ended], recorded: Iterable[Ended]) -> None:
+    """Aborts the uploads that files left open, being STAGED or without a link, where the table did not record that:
+    another invocation at work on them was faster. An upload that both went on with is that one's. Never raises, as
+    Leftovers."""
+    known = {task.file_id for task, _ in recorded}
+    refused = [(task, _upload_of(result)) for task, result in ended if task.file_id not in known]
+    still_open = [(task, upload_id) for task, upload_id in refused if upload_id]
+    if not still_open:
+        return
+    staged = services.files.staged(job.job_id, job.run, [task for task, _ in still_open])
+    for task, upload_id in still_open:
+        if task.file_id in staged and _upload_of(staged[task.file_id]) == upload_id:
+            continue
+        try:
+            abort_upload(services.s3, task.bucket, task.key, upload_id)
+        except SinkError as error:
+            _logger.warning("an unfinished upload stays for the lifecycle rule of bucket %s: %s", task.bucket, error)
+
+
+def _upload_of(result: FileResult) -> str:
+    return str((result.staged or result.checkpoint or {}).get("upload_id") or "")
 
 
 def abort_lists(services: Services, job: JobRow) -> None:

@@ -1,4 +1,4 @@
-"""ProcessFile and RecordFailure: the files of one unit of work, landed and recorded, or recorded as failed.
+"""ProcessFile: the files of one unit of work, landed and recorded.
 
 Knows when a function may not begin a file, that what one file does never harms another of its unit, and what is
 carried to the next invocation when time runs out. Refuses to know how bytes move: landing.py does.
@@ -18,19 +18,17 @@ from sluiceway.aws.rows import JobRow
 from sluiceway.errors import CannotResumeError, NoProgressError, PlanError, SluicewayError, SourceStatusError
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import FILE_ENDS, FileState
+from sluiceway.jobs.states import FILE_ENDS, UNLANDED
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.land import land_or_pause
 from sluiceway.landing.relaying import MAX_IDLE, TimeLeft
 from sluiceway.landing.splitting import Split
 from sluiceway.landing.tally import Tally
 from sluiceway.redact import redact_error
-from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
-from sluiceway.steps.failures import Failure
 from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import is_stopped, may_begin
-from sluiceway.steps.leftovers import abort_carried
+from sluiceway.steps.leftovers import abort_carried, abort_refused
 from sluiceway.steps.progress import Progress
 from sluiceway.steps.refreshing import may_renew, retry_link, wants_link
 from sluiceway.steps.rerunning import still_stored
@@ -77,7 +75,9 @@ def process_unit(
         return Worked([])
     tasks = tasks_of(services, unit)
     done = services.files.results(job_id, job.run, tasks) | services.files.staged(job_id, job.run, tasks)
-    tasks = [task for task in tasks if task.file_id not in done]
+    # One that was carried here is under way, whatever another invocation of its unit made of it.
+    under_way = {file_id for file_id in carry["files"] if file_id in done and done[file_id].state in UNLANDED}
+    tasks = [task for task in tasks if task.file_id not in done or task.file_id in under_way]
     whole = carry["whole"]
     # Told here, not by a Choice of its own: a transition for every unit would cost more than this invocation.
     if unit.large and services.config.memory_bytes < services.config.large_memory_bytes:
@@ -135,38 +135,6 @@ def next_step(event: Mapping[str, Any], worked: Worked, *, is_large: bool = Fals
     if worked.carry is not None:
         return {**event, "action": "LARGE" if is_large else "CONTINUE", "carry": worked.carry}
     return {"action": "DONE"}
-
-
-def fail_unit(
-    services: Services,
-    job_id: str,
-    execution: str,
-    unit: Unit,
-    error: Mapping[str, str],
-    carry: Mapping[str, Any] | None = None,
-    split: Mapping[str, Any] | None = None,
-) -> list[Ended]:
-    """Records the files of a unit that have no end as FAILED, for the reason that Step Functions caught: `{"Error",
-    "Cause"}`, and aborts what was carried or split. A split file that waits for a fresh link goes on waiting. Answers
-    with those that were new."""
-    job = services.jobs.find(job_id)
-    if job is None or job.execution != execution or job.ended:
-        return []
-    tasks = tasks_of(services, unit)
-    failure = Failure.of_states(error)
-    result = FileResult(FileState.FAILED, error_type=failure.type, error_message=failure.message)
-    waiting = services.files.retrying(job_id, job.run, tasks) if split and may_renew(job) else {}
-    if split:
-        from sluiceway.steps.segmenting import with_segments
-
-        result = with_segments(services, job, tasks[0], split, result)
-    failed = [task for task in tasks if task.file_id not in waiting]
-    recorded = services.files.end(job_id, job.run, [(task, result) for task in failed])
-    abort_carried(services, tasks, carry or {"files": {}})
-    if split:
-        abort_upload(services.s3, tasks[0].bucket, tasks[0].key, split["upload_id"])
-    announce_files(services, job_id, recorded)
-    return recorded
 
 
 @dataclass(slots=True)
@@ -234,6 +202,7 @@ class _Work:
         """Writes the ends so far, and asks whether the next file may begin."""
         recorded = self.services.files.end(self.job.job_id, self.job.run, self._pending)
         announce_files(self.services, self.job.job_id, recorded)
+        abort_refused(self.services, self.job, self._pending, recorded)
         self.has_recorded = self.has_recorded or bool(recorded)
         self._ended += [(task, result) for task, result in recorded if result.state in FILE_ENDS]
         self._pending, self._held_since = [], time.monotonic()

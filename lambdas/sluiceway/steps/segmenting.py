@@ -19,6 +19,7 @@ from sluiceway.aws.segment_table import SegmentRow
 from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError, SplitOverError
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import UNLANDED
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
@@ -158,7 +159,8 @@ def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
         _require_run(job, event)
         return []
     done = services.files.results(job.job_id, job.run, [task])
-    if task.file_id in done:
+    # One that another invocation saw fail may still be completed here.
+    if task.file_id in done and done[task.file_id].state not in UNLANDED:
         return []
     recorded = services.files.end(job.job_id, job.run, [(task, _finish(services, job, task, split))])
     announce_files(services, job.job_id, recorded)

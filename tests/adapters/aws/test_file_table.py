@@ -93,6 +93,9 @@ class OneAtATime:
     def __init__(self, client: Any) -> None:
         self._client, self._lock = client, threading.Lock()
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
     def transact_write_items(self, **arguments: Any) -> Any:
         with self._lock:
             return self._client.transact_write_items(**arguments)

@@ -5,40 +5,35 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from moto.dynamodb.models import DynamoDBBackend
 
 from sluiceway.jobs.states import FILE_ENDS
+from tests.adapters.handlers.twins import PATIENCE_SECONDS, Twins, twins_of
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
 from tests.support.source import Body, Reply, Request, SourceServer
 
 JOB = "acme-1"
 MIB = 1024**2
-PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
 def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
     told = {"file_events": ",".join(sorted(FILE_ENDS)), "part_mib": "5"}
     with deploy(moto_server, monkeypatch, allowed_sources=source.host, **told) as deployment:
-        # A transaction of DynamoDB is isolated from others; moto's is not, unless its front lets in one at a time.
-        lock, transact = threading.Lock(), DynamoDBBackend.transact_write_items
+        yield deployment
 
-        def isolated(self: Any, items: list[dict[str, Any]]) -> None:
-            with lock:
-                transact(self, items)
 
-        with monkeypatch.context() as patched:
-            patched.setattr(DynamoDBBackend, "transact_write_items", isolated)
-            yield deployment
+@pytest.fixture
+def twins(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twins]:
+    with twins_of(deployment, monkeypatch) as twins:
+        yield twins
 
 
 @pytest.mark.parametrize("size", [1000, 12 * MIB], ids=["at once", "in parts"])
 def test_a_unit_invoked_twice_at_once_ends_its_file_once(
-    deployment: Deployment, source: SourceServer, size: int
+    deployment: Deployment, twins: Twins, source: SourceServer, size: int
 ) -> None:
     body = Body(size)
     gate = threading.Barrier(2, timeout=PATIENCE_SECONDS)
@@ -52,17 +47,7 @@ def test_a_unit_invoked_twice_at_once_ends_its_file_once(
     owner = {"job_id": JOB, "execution": execution}
     deployment.start({"job_id": JOB, "source": {"type": "urls", "files": [source.url("/a.bin")]}}, execution)
     (unit,) = json.loads(deployment.read(deployment.invoke("dispatch_files", owner)["units_key"]))
-    answers: list[dict[str, object]] = []
-    threads = [
-        threading.Thread(
-            target=lambda: answers.append(deployment.invoke("process_file", {**owner, "unit": unit})), daemon=True
-        )
-        for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(PATIENCE_SECONDS)
+    answers = twins.invoke("process_file", {**owner, "unit": unit})
     ended = deployment.invoke("complete_job", owner)
 
     assert answers == [{"action": "DONE"}] * 2

@@ -18,6 +18,11 @@ def test_counts_add_up() -> None:
     assert first + second == Counts(stored=2, skipped=1, failed=1, cancelled=1, bytes=15)
 
 
+def test_an_end_that_takes_the_place_of_another_takes_its_count() -> None:
+    stored, failed = Counts(stored=1, bytes=10), Counts(failed=1)
+    assert Counts(failed=1, skipped=2) + (stored - failed) == Counts(stored=1, skipped=2, bytes=10)
+
+
 def test_only_stored_bytes_count_as_moved() -> None:
     assert Counts.of([FileResult(FileState.REJECTED, 99), FileResult(FileState.SKIPPED, 99)]).bytes == 0
 

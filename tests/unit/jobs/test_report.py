@@ -38,7 +38,8 @@ def test_a_report_line_tells_everything_that_was_measured() -> None:
     measured = {name: n for n, name in enumerate(MEASURES, 2)}
     result = FileResult(
         FileState.REJECTED, 5, {"sha256": HEX, "md5": "0" * 32}, '"etag"', 3, ("caller:sha256", "source:md5"),
-        "because", "DigestMismatchError", "md5 differs", segments=4, source_validator='"v1"', **measured,
+        "because", "DigestMismatchError", "md5 differs", segments=4, source_validator='"v1"', overruled="SKIPPED",
+        **measured,
     )  # fmt: skip
     # Of the fields, those that are not for readers: how a file is gone on with.
     kept = {field.name for field in fields(FileResult)} - {"staged", "checkpoint"}
@@ -54,6 +55,7 @@ def test_a_report_line_tells_everything_that_was_measured() -> None:
         "etag": '"etag"',
         "error": {"type": "DigestMismatchError", "message": "md5 differs"},
         "reason": "because",
+        "overruled": "SKIPPED",
         "digests": {"sha256": HEX, "md5": "0" * 32},
         "source_validator": '"v1"',
         "verified_by": ["caller:sha256", "source:md5"],

@@ -39,10 +39,16 @@ def test_a_job_takes_legal_steps_and_no_other(before: JobState, after: JobState)
             check_job_transition(before, after)
 
 
+OVERRULED = set(product(("SKIPPED", "REJECTED", "FAILED"), ("STAGED", "STORED")))
+
+
 @pytest.mark.parametrize(("end", "after"), list(product(sorted(FILE_ENDS), FileState)))
-def test_a_file_that_has_ended_stays_so(end: FileState, after: FileState) -> None:
-    with pytest.raises(IllegalTransitionError):
+def test_a_file_that_has_ended_stays_so_unless_another_invocation_landed_it(end: FileState, after: FileState) -> None:
+    if (end.value, after.value) in OVERRULED:
         check_file_transition(end, after)
+    else:
+        with pytest.raises(IllegalTransitionError):
+            check_file_transition(end, after)
 
 
 @pytest.mark.parametrize("end", sorted(FILE_ENDS))

@@ -1,0 +1,54 @@
+"""RecordFailure: the files of a unit of work whose invocation broke, recorded as failed.
+
+Knows what the unit may have left behind: uploads it carried, or had begun to split. Refuses to end files that are
+staged: what becomes of them is decided for the whole job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sluiceway.aws.file_table import Ended
+from sluiceway.job_files import tasks_of
+from sluiceway.jobs.files import FileResult
+from sluiceway.jobs.states import FileState
+from sluiceway.jobs.units import Unit
+from sluiceway.sink.storage import abort_upload
+from sluiceway.steps.announcing import announce_files
+from sluiceway.steps.failures import Failure
+from sluiceway.steps.leftovers import abort_carried
+from sluiceway.steps.refreshing import may_renew
+from sluiceway.steps.segmenting import with_segments
+from sluiceway.wiring import Services
+
+
+def fail_unit(
+    services: Services,
+    job_id: str,
+    execution: str,
+    unit: Unit,
+    error: Mapping[str, str],
+    carry: Mapping[str, Any] | None = None,
+    split: Mapping[str, Any] | None = None,
+) -> list[Ended]:
+    """Records the files of a unit that have no end as FAILED, for the reason that Step Functions caught: `{"Error",
+    "Cause"}`, and aborts what was carried or split. A split file that waits for a fresh link goes on waiting. Answers
+    with those that were new."""
+    job = services.jobs.find(job_id)
+    if job is None or job.execution != execution or job.ended:
+        return []
+    tasks = tasks_of(services, unit)
+    failure = Failure.of_states(error)
+    result = FileResult(FileState.FAILED, error_type=failure.type, error_message=failure.message)
+    waiting = services.files.retrying(job_id, job.run, tasks) if split and may_renew(job) else {}
+    if split:
+        result = with_segments(services, job, tasks[0], split, result)
+    failed = [task for task in tasks if task.file_id not in waiting]
+    recorded = services.files.end(job_id, job.run, [(task, result) for task in failed])
+    staged = services.files.staged(job_id, job.run, tasks)
+    abort_carried(services, [task for task in tasks if task.file_id not in staged], carry or {"files": {}})
+    if split:
+        abort_upload(services.s3, tasks[0].bucket, tasks[0].key, split["upload_id"])
+    announce_files(services, job_id, recorded)
+    return recorded
