@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -14,18 +13,24 @@ import pytest
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import FileState
 from sluiceway.steps.gates import past_failures
-from tests.adapters.handlers.twins import PATIENCE_SECONDS, Twins, twins_of
+from tests.adapters.handlers.twins import (
+    JOB,
+    PATIENCE_SECONDS,
+    Twins,
+    counts_of_the_report,
+    dispatched,
+    ends_told,
+    twins_of,
+)
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy, forget_services
 from tests.support.ranges import File, range_source
 from tests.support.source import Body, Reply, Request, SourceServer, one_after_the_other
 from tests.support.waiting import wait_until
 
-JOB = "acme-1"
 MIB = 1024**2
 BODY = Body(1000)
 FORBIDDEN = Reply(b"this link was for once", 403)
-Event = dict[str, Any]
 
 
 @pytest.fixture
@@ -39,26 +44,6 @@ def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: 
 def twins(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Twins]:
     with twins_of(deployment, monkeypatch) as twins:
         yield twins
-
-
-def dispatched(deployment: Deployment, *files: object, **more: object) -> tuple[dict[str, str], Event]:
-    execution = deployment.new_execution()
-    document = {"job_id": JOB, "source": {"type": "urls", "files": list(files)}, **more}
-    deployment.start(document, execution)
-    owner = {"job_id": JOB, "execution": execution}
-    (unit,) = json.loads(deployment.read(deployment.invoke("dispatch_files", owner)["units_key"]))
-    return owner, {**owner, "unit": unit}
-
-
-def counts_of_the_report(deployment: Deployment) -> Counts:
-    lines = deployment.lines(JOB, "report.jsonl")
-    ends = [line["status"].lower() for line in lines]
-    stored = sum(line["bytes"] for line in lines if line["status"] == "STORED")
-    return Counts(**{name: ends.count(name) for name in set(ends)}, bytes=stored)
-
-
-def ends_told(deployment: Deployment) -> list[str]:
-    return [event["detail"]["state"] for event in deployment.events() if "key" in event["detail"]]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Knows where moto is not as S3 is: a part sent to an upload that was aborted is r
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.s3.exceptions import NoSuchUpload
 from moto.s3.models import S3Backend
 
+from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import FileState
 from tests.support.deployment import Deployment
 
 # Less than a call to DynamoDB may take: one that is held back longer would be sent again.
 PATIENCE_SECONDS = 15.0
+JOB = "acme-1"
+Event = dict[str, Any]
 
 
 @dataclass
@@ -84,3 +88,23 @@ def twins_of(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def _file_row(item: Mapping[str, Any]) -> Mapping[str, Any] | None:
     row = item.get("Put", {}).get("Item", {})
     return row if row.get("sk", {}).get("S", "").startswith("FILE#") else None
+
+
+def dispatched(deployment: Deployment, *files: object, **more: object) -> tuple[dict[str, str], Event]:
+    execution = deployment.new_execution()
+    document = {"job_id": JOB, "source": {"type": "urls", "files": list(files)}, **more}
+    deployment.start(document, execution)
+    owner = {"job_id": JOB, "execution": execution}
+    (unit,) = json.loads(deployment.read(deployment.invoke("dispatch_files", owner)["units_key"]))
+    return owner, {**owner, "unit": unit}
+
+
+def counts_of_the_report(deployment: Deployment) -> Counts:
+    lines = deployment.lines(JOB, "report.jsonl")
+    ends = [line["status"].lower() for line in lines]
+    stored = sum(line["bytes"] for line in lines if line["status"] == "STORED")
+    return Counts(**{name: ends.count(name) for name in set(ends)}, bytes=stored)
+
+
+def ends_told(deployment: Deployment) -> list[str]:
+    return [event["detail"]["state"] for event in deployment.events() if "key" in event["detail"]]
