@@ -16,7 +16,10 @@ class Executions:
     client: Any
 
     def redrives(self, execution: str) -> int:
-        """How often an execution that runs has been redriven; 0 for one that does not run. Its input, which may hold
-        links, is not asked for. Raises botocore's errors."""
-        found = self.client.describe_execution(executionArn=execution, includedData="METADATA_ONLY")
+        """How often an execution that runs has been redriven; 0 for one that does not run, or that Step Functions has
+        forgotten. Its input, which may hold links, is not asked for. Raises botocore's errors."""
+        try:
+            found = self.client.describe_execution(executionArn=execution, includedData="METADATA_ONLY")
+        except self.client.exceptions.ExecutionDoesNotExist:
+            return 0
         return int(found.get("redriveCount", 0)) if found["status"] == "RUNNING" else 0

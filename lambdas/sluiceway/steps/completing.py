@@ -69,7 +69,7 @@ def complete_job(services: Services, event: Mapping[str, Any], time_left: TimeLe
     ending = Ending.of_event(event)
     job_id = event.get("job_id") or services.jobs.job_of(ending.execution)
     job = services.jobs.find(job_id) if job_id else None
-    if job is None or job.execution != ending.execution or is_old_news(job, ending):
+    if job is None or job.execution != ending.execution or is_old_news(services, job, ending):
         return {"action": "DONE", "job_id": job_id, "status": "FAILED", "files": Counts().files}
     if job.ended and not goes_on_alone(event):
         job = resumed_at_its_end(services, job, ending)

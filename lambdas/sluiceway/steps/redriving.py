@@ -66,6 +66,11 @@ def ends_so_far(services: Services, job: JobRow, tasks: Sequence[FileTask]) -> d
     return results | services.files.results(job.job_id, job.run, missing)
 
 
-def is_old_news(job: JobRow, ending: Ending) -> bool:
-    """Whether `ending` tells of the end after which the job was resumed: events may come late, or twice."""
-    return bool(job.redrives) and ending.stopped_at is not None and ending.stopped_at < job.created_seconds
+def is_old_news(services: Services, job: JobRow, ending: Ending) -> bool:
+    """Whether `ending` tells of an end after which the execution was redriven: events may come late, or twice."""
+    if ending.stopped_at is None:
+        return False
+    if job.redrives and ending.stopped_at < job.created_seconds:
+        return True
+    # Redriven before its job had ended with it: it runs again, and goes on in the same run.
+    return not job.ended and services.executions.redrives(job.execution) > 0

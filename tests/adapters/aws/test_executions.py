@@ -31,3 +31,12 @@ def test_redrives_count_for_an_execution_that_runs(status: str, more: dict[str, 
     with Stubber(client) as stubber:
         stubber.add_response("describe_execution", answer, {"executionArn": ARN, "includedData": "METADATA_ONLY"})
         assert Executions(client).redrives(ARN) == redrives
+
+
+def test_an_execution_that_is_forgotten_does_not_run() -> None:
+    client = botocore.session.get_session().create_client(
+        "stepfunctions", region_name="us-east-1", aws_access_key_id="test", aws_secret_access_key="test"
+    )
+    with Stubber(client) as stubber:
+        stubber.add_client_error("describe_execution", "ExecutionDoesNotExist")
+        assert Executions(client).redrives(ARN) == 0

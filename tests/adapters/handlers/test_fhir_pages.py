@@ -67,8 +67,7 @@ def exported(deployment: Deployment, pages: Pages, job_id: str = JOB) -> dict[st
     return owner
 
 
-@pytest.mark.parametrize("each", [1, 2, 3])
-@pytest.mark.parametrize("twice", [False, True], ids=["once", "each repeated"])
+@pytest.mark.parametrize(("each", "twice"), [(1, False), (2, True), (3, False)])
 def test_a_list_cut_between_pages_loses_and_doubles_nothing(
     small_blocks: None, deployment: Deployment, pages: Pages, each: int, twice: bool
 ) -> None:

@@ -53,7 +53,6 @@ def test_a_redrive_goes_on_with_what_its_execution_left(
     assert (summary["run"], summary["error"], summary["files_total"]) == (2, None, 3)
     states = [event["detail"]["state"] for event in deployment.events()]
     assert states == ["REQUESTED", "TRANSFERRING", state, "TRANSFERRING", "COMPLETED"]
-    assert len(executions.asked) == 1
 
 
 def test_a_unit_that_is_worked_again_moves_only_what_had_not_landed(
@@ -104,8 +103,26 @@ def test_the_event_of_the_end_before_the_redrive_ends_nothing(
     deployment.invoke("complete_job", event)
 
     assert deployment.jobs.get(JOB).state == "TRANSFERRING"
+    executions.running.clear()
     ended = deployment.invoke("complete_job", status_event(owner["execution"], "ABORTED", time.time() + 1))
     assert (ended["status"], ended["files"]["stored"], ended["files"]["failed"]) == ("CANCELLED", 1, 2)
+
+
+def test_an_execution_redriven_before_its_job_had_ended_goes_on_in_the_same_run(
+    deployment: Deployment, source: SourceServer, executions: Executions
+) -> None:
+    owner, units = dispatched(deployment, source)
+    deployment.process(owner, units[0])
+    executions.running[owner["execution"]] = 1
+
+    # It comes when the execution runs again.
+    deployment.invoke("complete_job", status_event(owner["execution"], "TIMED_OUT"))
+    assert deployment.jobs.get(JOB).state == "TRANSFERRING"
+    for unit in units[1:]:
+        deployment.process(owner, unit)
+
+    answer = deployment.invoke("complete_job", owner)
+    assert (answer["status"], answer["files"]["stored"], deployment.jobs.get(JOB).run) == ("COMPLETED", 3, 1)
 
 
 def test_a_second_redrive_goes_on_as_well(deployment: Deployment, source: SourceServer, executions: Executions) -> None:
@@ -113,6 +130,7 @@ def test_a_second_redrive_goes_on_as_well(deployment: Deployment, source: Source
     for redrive, unit in enumerate(units):
         executions.running[owner["execution"]] = redrive
         deployment.process(owner, unit)
+        executions.running.clear()
         deployment.invoke("complete_job", status_event(owner["execution"], "TIMED_OUT", time.time() + 1))
     executions.running[owner["execution"]] = 3
     deployment.process(owner, units[2])
@@ -140,7 +158,7 @@ def test_an_all_or_nothing_job_that_had_staged_something_ends_at_once(
 
     assert deployment.invoke("complete_job", {**owner, "error": caught(error.value)})["status"] == "FAILED"
     assert (source.requests, deployment.landed(), deployment.unfinished_uploads()) == ([], {}, [])
-    assert (executions.asked, deployment.jobs.get(JOB).run) == ([], 1)
+    assert deployment.jobs.get(JOB).run == 1
 
 
 def test_an_all_or_nothing_job_that_had_staged_nothing_goes_on(
