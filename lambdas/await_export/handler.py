@@ -6,10 +6,10 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.exports.awaiting import await_export
-from sluiceway.telemetry import logger
+from sluiceway.telemetry import entry, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@entry()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.append_keys(job_id=event["job_id"])
     was_called = await_export(services(), event["job_id"], event["execution"], event["token"])

@@ -7,12 +7,11 @@ from typing import Any
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.committing import commit_files
 from sluiceway.steps.relays import count_idle
-from sluiceway.telemetry import logger, measure_file, metrics, tell_job
+from sluiceway.telemetry import entry, measure_file, tell_job
 from sluiceway.wiring import services
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     tell_job(event["job_id"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())

@@ -7,10 +7,10 @@ from typing import Any
 from sluiceway.control_wiring import services
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.completing import complete_job, goes_on_alone
-from sluiceway.telemetry import logger
+from sluiceway.telemetry import entry, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@entry()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     answer = complete_job(services(), event, TimeLeft.of(context.get_remaining_time_in_millis()))
     if answer["action"] == "CONTINUE" and goes_on_alone(event):

@@ -7,11 +7,10 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.sink.stale import count_stale_uploads
-from sluiceway.telemetry import STALE_UPLOADS, logger, metrics
+from sluiceway.telemetry import STALE_UPLOADS, entry, logger, metrics
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     config = services().config
     buckets = dict.fromkeys((config.landing_bucket, *config.destination_buckets))

@@ -7,10 +7,10 @@ from typing import Any
 from sluiceway.control_wiring import services
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.dispatching import dispatch_files
-from sluiceway.telemetry import logger
+from sluiceway.telemetry import entry, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@entry()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.append_keys(job_id=event["job_id"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())

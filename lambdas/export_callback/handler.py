@@ -6,11 +6,10 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.exports.awaiting import answer_call
-from sluiceway.telemetry import CALLBACKS_REJECTED, logger, metrics
+from sluiceway.telemetry import CALLBACKS_REJECTED, entry, logger, metrics
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     answer, job_id, why = answer_call(services(), event)
     metrics.add_metric(CALLBACKS_REJECTED, "Count", int(why is not None))

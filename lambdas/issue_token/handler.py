@@ -6,10 +6,10 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.steps.issuing import TokenRequest, issue_token
-from sluiceway.telemetry import logger
+from sluiceway.telemetry import entry, logger
 
 
-@logger.inject_lambda_context(clear_state=True, log_event=False)
+@entry()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     logger.append_keys(job_id=event["job_id"])
     answer = issue_token(services(), TokenRequest(**event))

@@ -7,12 +7,11 @@ from typing import Any
 from sluiceway.landing.memory import peak_memory_bytes
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.segmenting import SegmentEvent, move_one_segment
-from sluiceway.telemetry import logger, measure_memory, metrics, tell_job
+from sluiceway.telemetry import entry, logger, measure_memory, tell_job
 from sluiceway.wiring import services
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     tell_job(event["job_id"])
     logger.append_keys(segment=event["n"])

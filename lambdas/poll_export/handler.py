@@ -6,11 +6,10 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.steps.polling import poll_export
-from sluiceway.telemetry import EXPORT_WAIT_SECONDS, logger, metrics, tell_job
+from sluiceway.telemetry import EXPORT_WAIT_SECONDS, entry, logger, metrics, tell_job
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     tell_job(event["job_id"])
     answer = poll_export(services(), event["job_id"], event["execution"])

@@ -9,12 +9,11 @@ from sluiceway.jobs.units import Unit
 from sluiceway.landing.memory import peak_memory_bytes
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.processing import next_step, process_unit
-from sluiceway.telemetry import logger, measure_file, measure_memory, metrics, tell_job
+from sluiceway.telemetry import entry, measure_file, measure_memory, tell_job
 from sluiceway.wiring import services
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     tell_job(event["job_id"])
     job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])

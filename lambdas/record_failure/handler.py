@@ -6,12 +6,11 @@ from typing import Any
 
 from sluiceway.jobs.units import Unit
 from sluiceway.steps.failing import fail_unit
-from sluiceway.telemetry import logger, measure_file, metrics, tell_job
+from sluiceway.telemetry import entry, measure_file, tell_job
 from sluiceway.wiring import services
 
 
-@logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     tell_job(event["job_id"])
     job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])

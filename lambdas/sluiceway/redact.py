@@ -1,7 +1,8 @@
-"""Takes the secret parts out of a URL.
+"""Takes the secret parts out of URLs, texts and errors.
 
 Signed links carry their signature in the query string, older ones a password before the host. What is left here
-may stand in logs, events, the table, the report and exception texts; nothing else of a URL may.
+may stand in logs, events, the table, the report and exception texts; nothing else of a URL may. And out of errors that
+nobody foresaw, which may quote anything: what the process was told to keep in mind, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,15 @@ from urllib.parse import urlsplit
 REDACTED = "redacted"
 # A URL inside a text ends where a space, a quote or a bracket stands.
 _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\\]+""")
+# urllib3 tells a URL without its host.
+_QUERY = re.compile(r"""\?[^\s"'<>\\]*=[^\s"'<>\\]*""")
+# As HTTP writes a header, and as Python shows one in a mapping or among pairs.
+_HEADER = re.compile(
+    r"""((?:authorization|cookie|x-api-key|x-amz-security-token)['"]?\s*[:=,]\s*b?['"]?)[^'"\r\n]+""", re.IGNORECASE
+)
+SECRET_CHARS = 6
+# The secrets that this process has read or was given.
+IN_MIND: set[str] = set()
 
 
 @functools.lru_cache(maxsize=16)  # one file's URL is redacted several times in a row
@@ -41,8 +51,60 @@ def redact_text(text: str) -> str:
     return _URL.sub(lambda match: redact_url(match.group()), text)
 
 
-def redact_error(error: Exception) -> Exception:
-    """The same error with every URL in its texts redacted: what a function raises stands in Lambda's log and in the
-    history of the execution, whoever wrote it."""
-    error.args = tuple(redact_text(each) if isinstance(each, str) else each for each in error.args)
-    return error
+def remember_secret(secret: str) -> str:
+    """Keeps in mind, in this process alone, what no text may show; answers with it."""
+    # What is very short stands in any text by chance.
+    if len(secret) >= SECRET_CHARS:
+        IN_MIND.add(secret)
+    return secret
+
+
+def redact_all(text: str) -> str:
+    """As `redact_text`, and without the secrets that this process has used."""
+    # A copy: other threads may read secrets meanwhile.
+    for secret in sorted(IN_MIND.copy(), key=len, reverse=True):
+        text = text.replace(secret, REDACTED)
+    return redact_text(text)
+
+
+def redact_unforeseen(text: str) -> str:
+    """As `redact_all`, and without what else of a request a library may quote: its path and query without the host, and
+    the headers that carry credentials."""
+    text = _HEADER.sub(lambda match: match[1] + REDACTED, text)
+    return _QUERY.sub(f"?{REDACTED}", redact_all(text))
+
+
+def redact_error(error: BaseException) -> BaseException:
+    """The same error without a secret in any of its texts, in its notes, or in an error behind it. One that makes its
+    text of something else than its arguments gives its place to another of the same name."""
+    return _redacted(error, {})
+
+
+def _redacted(error: BaseException, seen: dict[int, BaseException]) -> BaseException:
+    if id(error) in seen:
+        return seen[id(error)]
+    shown = seen[id(error)] = _shown(error)
+    cause, context, is_suppressed = error.__cause__, error.__context__, error.__suppress_context__
+    shown.__cause__ = _redacted(cause, seen) if cause is not None else None
+    shown.__context__ = _redacted(context, seen) if context is not None else None
+    shown.__suppress_context__ = is_suppressed
+    return shown
+
+
+def _shown(error: BaseException) -> BaseException:
+    notes = [redact_unforeseen(str(note)) for note in getattr(error, "__notes__", ())]
+    try:
+        error.args = tuple(redact_unforeseen(each) if isinstance(each, str) else each for each in error.args)
+        text = str(error)
+    except Exception:  # a text that cannot be had cannot be shown either, by nobody's fault that could be told here
+        text = f"{REDACTED}: {type(error).__name__} has no text"
+    # A group holds further errors, each with texts of its own.
+    if text != redact_unforeseen(text) or text.startswith(REDACTED) or isinstance(error, BaseExceptionGroup):
+        base = Exception if isinstance(error, Exception) else BaseException
+        kind = type(type(error).__name__, (base,), {"__module__": type(error).__module__})
+        shown: BaseException = kind(redact_unforeseen(text)).with_traceback(error.__traceback__)
+    else:
+        shown = error
+    if notes:
+        shown.__notes__ = notes
+    return shown

@@ -1,12 +1,17 @@
-"""Logs and metrics of the functions, and the names of the metrics.
+"""How every function is entered: its logs, its metrics with their names, and what its errors may say.
 
 Knows the namespace and the one dimension, the service: what tells files and jobs apart goes into the log, for every
-distinct dimension is a metric that costs. Used by the handlers only; the library neither logs nor counts.
+distinct dimension is a metric that costs. What a function raises stands in Lambda's log, in traces and in the history
+of the execution, which more people read than may see a link. Used by the handlers only; the library neither logs nor
+counts.
 """
 
 from __future__ import annotations
 
+import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
@@ -14,6 +19,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from sluiceway.errors import SourceUnreachableError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
+from sluiceway.redact import redact_error
 
 NAMESPACE = "Sluiceway"
 # One service for all functions of a stack: the dimension must not split what its dashboard adds up, and must tell the
@@ -55,6 +61,32 @@ _ENDS = {
     FileState.REJECTED: FILES_REJECTED,
     FileState.FAILED: FILES_FAILED,
 }
+
+
+Handler = Callable[[dict[str, Any], Any], dict[str, Any]]
+
+
+def entry(*, measures: bool = False) -> Callable[[Handler], Handler]:
+    """What every handler is wrapped in. `measures`: it has metrics to send. Whatever it raises leaves without a secret
+    in its texts, under the name it had, which Step Functions matches."""
+
+    def wrap(handler: Handler) -> Handler:
+        told = metrics.log_metrics(handler) if measures else handler
+        told = logger.inject_lambda_context(told, clear_state=True, log_event=False)
+
+        @functools.wraps(handler)
+        def enter(event: dict[str, Any], context: Any) -> dict[str, Any]:
+            try:
+                answer: dict[str, Any] = told(event, context)
+                return answer
+            except BaseException as error:
+                shown = redact_error(error)
+            # Outside of the handling, which would hang the error as it was behind the one that is shown.
+            raise shown
+
+        return enter
+
+    return wrap
 
 
 def tell_job(job_id: str) -> None:

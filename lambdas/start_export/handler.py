@@ -6,10 +6,10 @@ from typing import Any
 
 from sluiceway.control_wiring import services
 from sluiceway.steps.starting import start_export
-from sluiceway.telemetry import logger
+from sluiceway.telemetry import entry, logger
 
 
-@logger.inject_lambda_context(clear_state=True)
+@entry()
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     answer = start_export(services(), event["input"], event["execution"], event["execution_name"])
     logger.info("export started", **answer)

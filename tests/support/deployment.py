@@ -21,7 +21,7 @@ import pytest
 from local import tables
 from local.http import Request, Response, Server
 from local.patches import Patches
-from sluiceway import control_wiring, wiring
+from sluiceway import control_wiring, redact, wiring
 from sluiceway.aws import clients
 from sluiceway.aws.file_table import FileTable
 from sluiceway.aws.table import JobTable
@@ -214,7 +214,8 @@ def deploy(aws: AwsServer, monkeypatch: pytest.MonkeyPatch, **settings: str) -> 
 
 
 def forget_services() -> None:
-    """The environment of the functions has changed."""
+    """The environment of the functions has changed, and with it the processes they would run in."""
+    redact.IN_MIND.clear()
     wiring.services.cache_clear()
     control_wiring.services.cache_clear()
 

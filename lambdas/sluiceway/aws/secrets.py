@@ -14,6 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sluiceway.errors import PolicyError, SecretError
+from sluiceway.redact import remember_secret
 
 # Behind the prefix. infra/permissions.py closes it by the roles; here it is closed with a clear word.
 KEYS = "keys/"
@@ -30,7 +31,11 @@ class Secrets:
     def headers(self, name: str) -> Mapping[str, str]:
         """The HTTP headers a secret holds as a JSON object of names and values. Raises PolicyError for a name
         outside the prefix, SecretError for a secret that cannot be read or holds something else."""
-        return _parse_headers(name, self.text(name))
+        headers = _parse_headers(name, self.text(name))
+        for value in headers.values():
+            remember_secret(value)
+            remember_secret(value.rpartition(" ")[2])  # without its scheme, as in `Bearer …`
+        return headers
 
     def text(self, name: str) -> str:
         """A secret as it stands. Raises PolicyError for a name outside the prefix, SecretError for one that cannot be

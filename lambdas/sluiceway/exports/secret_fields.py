@@ -1,19 +1,19 @@
 """The fields of the secrets that requests are authorised with, and no secret in any text.
 
-Knows how a secret is written: a JSON object, or a text where one field will do. Remembers, in this process alone, what
-it has read, so that `mask` can take it out of what a server echoes.
+Knows how a secret is written: a JSON object, or a text where one field will do. Has what it
+reads kept in mind, so that `mask` can take it out of what a server echoes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from sluiceway.aws.secrets import Secrets
 from sluiceway.errors import SecretError
-from sluiceway.redact import REDACTED, redact_text
+from sluiceway.redact import redact_all, remember_secret
 
 # They stand beside secrets and are none: a text that lost them would tell nobody whose they were.
 NOT_SECRET = ("client_id", "username", "access_key_id", "kid", "alg")
@@ -22,7 +22,6 @@ NOT_SECRET = ("client_id", "username", "access_key_id", "kid", "alg")
 @dataclass(slots=True)
 class SecretFields:
     secrets: Secrets
-    _used: set[str] = field(default_factory=set[str])
 
     def texts(self, name: str, *fields: str) -> dict[str, str]:
         """The fields of the secret; where it must have one, a text alone will do. Raises SecretError, and PolicyError
@@ -36,16 +35,11 @@ class SecretFields:
 
     def note(self, secret: str) -> str:
         """Keeps a secret in mind, for `mask`."""
-        # What is very short stands in any text by chance.
-        if len(secret) >= 6:
-            self._used.add(secret)
-        return secret
+        return remember_secret(secret)
 
     def mask(self, text: str) -> str:
         """The text without any secret used so far, and with its URLs redacted."""
-        for secret in sorted(self._used, key=len, reverse=True):
-            text = text.replace(secret, REDACTED)
-        return redact_text(text)
+        return redact_all(text)
 
     def _parse(self, name: str, text: str, fields: tuple[str, ...]) -> dict[str, Any]:
         # The parser's own message quotes the document, so it is not passed on.

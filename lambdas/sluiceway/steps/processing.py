@@ -24,7 +24,6 @@ from sluiceway.landing.land import land_or_pause
 from sluiceway.landing.relaying import MAX_IDLE, TimeLeft
 from sluiceway.landing.splitting import Split
 from sluiceway.landing.tally import Tally
-from sluiceway.redact import redact_error
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import is_stopped, may_begin
@@ -179,7 +178,7 @@ class _Work:
                     self._record()
         self._record()
         if self._unexpected:
-            raise redact_error(self._unexpected[0])
+            raise self._unexpected[0]
         self.is_done = not self._checkpoints and not ((waiting or self.is_postponed) and self._may_begin)
         return self._ended, self._checkpoints
 

@@ -25,7 +25,6 @@ from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
 from sluiceway.landing.tally import Measured, Tally
-from sluiceway.redact import redact_error
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import may_begin
 from sluiceway.steps.progress import Progress
@@ -103,8 +102,7 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
         if wants_link(job, error):
             _await_link(services, job, task, error)
         raise
-    except Exception as error:  # nobody foresaw it, and it may quote the link
-        redact_error(error)
+    except Exception as error:  # nobody foresaw it
         _record_failed(record, tally, error)
         raise
     finally:
