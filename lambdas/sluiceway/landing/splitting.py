@@ -24,6 +24,7 @@ from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import target_of
 from sluiceway.landing.options import Options, Tools
 from sluiceway.landing.tally import Tally
+from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.probe import probe
@@ -158,8 +159,8 @@ def finish_split(
     task: FileTask, options: Options, tools: Tools, split: Split, sums: Sequence[SegmentSum]
 ) -> FileResult:
     """Combines the segments' sums, compares them with what was stated, and completes the object; S3 compares the
-    whole-object checksum. Raises SluicewayError; then the upload is aborted. What the segments took stands on the
-    result if `tools.tally` goes on from it."""
+    whole-object checksum. May be called again after a crash. Raises SluicewayError; then the upload is aborted. What
+    the segments took stands on the result if `tools.tally` goes on from it."""
     checksum, tally = _checksum(options), _begun(tools)
     whole = combine(sums)
     digests = {name: f"{value:0{2 * ALGORITHMS[name]}x}" for name, value in whole.crcs.items()}
@@ -172,9 +173,11 @@ def finish_split(
             raise LengthMismatchError(f"expected {split.length} bytes as the source announced, received {whole.bytes}")
         agreed = expectation.verify(whole.bytes, digests)
         parts = -(-split.length // split.part_bytes)
+        sent = checksum.encode(whole.crcs[checksum.name.lower()])
+        staged = Staged(split.upload_id, split.attempt, split.length, parts, sent, checksum.name)
         with tally.waiting_for_sink():
-            upload.load_parts(parts + 1, split.length)
-            etag = upload.complete(whole.bytes, checksum.encode(whole.crcs[checksum.name.lower()]))
+            etag = complete_staged(tools.s3, task.bucket, task.key, staged, target.condition, retries=tally.retries)
+        upload.keep()
     result = FileResult(
         FileState.STORED,
         bytes=whole.bytes,

@@ -58,12 +58,14 @@ def complete_staged(
     staged: Staged,
     condition: Mapping[str, str],
     tags: Mapping[str, str] | None = None,
+    *,
+    retries: list[int] | None = None,
 ) -> str:
     """Makes a staged object visible, and gives it `tags`, as far as S3 takes them, in place of those it was staged
     with; returns its ETag. May be called again after a lost reply or a crash: an object that is ours already is the
-    answer. Raises SinkError."""
+    answer. `retries` is an Upload's. Raises SinkError."""
     target = Target(bucket, key, condition=condition, checksum_name=staged.checksum_name)
-    upload = Upload(s3, target, upload_id=staged.upload_id, attempt=staged.attempt)
+    upload = Upload(s3, target, upload_id=staged.upload_id, attempt=staged.attempt, retries=retries)
     try:
         upload.load_parts(staged.parts + 1, staged.size)
     except UploadGoneError:

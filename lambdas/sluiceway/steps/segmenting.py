@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sluiceway.aws.file_table import Ended
-from sluiceway.aws.rows import JobRow
+from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
 from sluiceway.aws.segment_table import SegmentRow
 from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError, SplitOverError
 from sluiceway.job_files import tasks_of
@@ -58,6 +58,8 @@ class SegmentEvent:
 def try_split(services: Services, job: JobRow, task: FileTask, tally: Tally) -> Split | str:
     """Begins to split a file that asks for it, or says why it must go in one piece. Raises SluicewayError. `tally` has
     what was measured in either case."""
+    if job.commit == ALL_OR_NOTHING:
+        return "the job lands all of its files or none, and a split file is visible once it is finished"
     if task.size is not None and task.size <= services.config.split_bytes:
         return f"its {task.size} bytes are not more than split_bytes ({services.config.split_bytes})"
     tally.begin(services.source)

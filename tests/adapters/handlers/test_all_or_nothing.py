@@ -6,8 +6,8 @@ import hashlib
 
 import pytest
 
-from tests.support.deployment import Deployment
-from tests.support.source import Body, Reply, SourceServer
+from tests.support.deployment import Deployment, forget_services
+from tests.support.source import Body, Reply, SourceServer, ranged
 
 
 def document(source: SourceServer, *files: object, **more: object) -> dict[str, object]:
@@ -96,6 +96,24 @@ def test_a_commit_that_died_half_way_is_gone_on_with(deployment: Deployment, fil
 
     assert deployment.invoke("complete_job", owner)["files"]["stored"] == 2
     assert sorted(deployment.landed()) == ["a", "empty"]
+
+
+def test_a_file_that_asks_to_be_split_is_staged_with_the_others(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = Body(11 * 1024**2, seed=3).read()
+    source.replies["/large"] = lambda request: ranged(body, request)
+    monkeypatch.setenv("SLUICEWAY_SPLIT_BYTES", str(5 * 1024**2))
+    forget_services()
+    owner = deployment.transfer(document(source, source.url("/large"), split="crc"))
+    assert (deployment.landed(), len(deployment.unfinished_uploads())) == ({}, 1)
+
+    deployment.commit(owner)
+
+    assert deployment.invoke("complete_job", owner)["status"] == "COMPLETED"
+    (line,) = deployment.lines("together", "report.jsonl")
+    assert line["reason"].startswith("not split: the job lands all of its files or none")
+    assert deployment.landed() == {"large": body}
 
 
 def test_a_commit_is_decided_once(deployment: Deployment, files: SourceServer) -> None:

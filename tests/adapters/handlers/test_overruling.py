@@ -23,8 +23,7 @@ from tests.adapters.handlers.twins import (
     twins_of,
 )
 from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy, forget_services
-from tests.support.ranges import File, range_source
+from tests.support.deployment import Deployment, deploy
 from tests.support.source import Body, Reply, Request, SourceServer, one_after_the_other
 from tests.support.waiting import wait_until
 
@@ -246,26 +245,3 @@ def test_of_two_stagings_one_is_left(deployment: Deployment, twins: Twins, sourc
     assert deployment.invoke("complete_job", owner)["status"] == "COMPLETED"
     assert deployment.landed() == {"a.bin": BODY.read()}
     assert deployment.unfinished_uploads() == []
-
-
-def test_a_split_file_finished_twice_at_once_is_stored(
-    deployment: Deployment, twins: Twins, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = File(11 * MIB)
-    with range_source({"/a.bin": file}) as ranges:
-        monkeypatch.setenv("SLUICEWAY_ALLOWED_SOURCES", ranges.host)
-        forget_services()
-        owner, event = dispatched(deployment, ranges.url("/a.bin"), split="crc")
-        begun = deployment.invoke("process_file", event)
-        assert begun["action"] == "SPLIT"
-        for n in begun["segments"]:
-            deployment.invoke("move_segment", {**begun, "n": n})
-    twins.held_back = FileState.STORED
-
-    twins.invoke("finish_file", begun, second_when_reached=True)
-    ended = deployment.invoke("complete_job", owner)
-
-    assert (ended["status"], ended["files"]["stored"]) == ("COMPLETED", 1)
-    assert deployment.files.counts(JOB, 1) == counts_of_the_report(deployment) == Counts(stored=1, bytes=file.size)
-    (line,) = deployment.lines(JOB, "report.jsonl")
-    assert (line["overruled"], line["segments"]) == ("FAILED", len(begun["segments"]))

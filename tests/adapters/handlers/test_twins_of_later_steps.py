@@ -14,9 +14,17 @@ from sluiceway.jobs.states import FileState
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.processing import next_step, process_unit
-from tests.adapters.handlers.twins import JOB, Event, Twins, counts_of_the_report, dispatched, twins_of
+from tests.adapters.handlers.twins import (
+    JOB,
+    PATIENCE_SECONDS,
+    Event,
+    Twins,
+    counts_of_the_report,
+    dispatched,
+    twins_of,
+)
 from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment, deploy, forget_services
 from tests.support.ranges import File, RangeSource, range_source
 from tests.support.source import Body, Reply, SourceServer
 
@@ -86,6 +94,71 @@ def test_an_upload_that_both_go_on_with_stays_for_the_commit(
     assert (ended["status"], ended["files"]["stored"]) == ("COMPLETED", 1)
     assert [len(body) for body in deployment.landed().values()] == [FILE.size]
     assert deployment.unfinished_uploads() == []
+
+
+def moved_in_segments(
+    deployment: Deployment, ranges: RangeSource, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, str], Event]:
+    """A job whose file lacks nothing but FinishFile."""
+    monkeypatch.setenv("SLUICEWAY_SPLIT_BYTES", str(5 * MIB))
+    forget_services()
+    owner, event = dispatched(deployment, ranges.url("/a.bin"), split="crc")
+    begun = deployment.invoke("process_file", event)
+    for n in begun["segments"]:
+        deployment.invoke("move_segment", {**begun, "n": n})
+    return owner, begun
+
+
+def test_a_split_file_finished_twice_at_once_is_stored_once(
+    deployment: Deployment, twins: Twins, ranges: RangeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, begun = moved_in_segments(deployment, ranges, monkeypatch)
+    answers: list[Any] = []
+    twins.held_back = FileState.STORED
+    slow = twins.start("finish_file", begun, answers)
+    assert twins.reached.wait(PATIENCE_SECONDS)
+    twins.held_back = None
+    deployment.invoke("finish_file", begun)
+    twins.released.set()
+    slow.join(PATIENCE_SECONDS)
+    ended = deployment.invoke("complete_job", owner)
+
+    assert (answers, ended["status"], ended["files"]["stored"]) == ([{"action": "DONE"}], "COMPLETED", 1)
+    assert deployment.files.counts(JOB, 1) == counts_of_the_report(deployment) == Counts(stored=1, bytes=FILE.size)
+
+
+def test_a_split_file_is_finished_though_another_invocation_saw_it_fail(
+    deployment: Deployment, ranges: RangeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, begun = moved_in_segments(deployment, ranges, monkeypatch)
+    deployment.files.end(JOB, 1, [(task, FAILED) for task in deployment.tasks(JOB)])
+
+    deployment.invoke("finish_file", begun)
+
+    assert deployment.invoke("complete_job", owner)["status"] == "COMPLETED"
+    (line,) = deployment.lines(JOB, "report.jsonl")
+    assert (line["status"], line["overruled"], line["segments"]) == ("STORED", "FAILED", len(begun["segments"]))
+    assert deployment.files.counts(JOB, 1) == counts_of_the_report(deployment) == Counts(stored=1, bytes=FILE.size)
+
+
+def _die(*_: Any, **__: Any) -> None:
+    raise RuntimeError("before it could be written down")
+
+
+def test_a_split_file_completed_by_a_function_that_died_is_stored(
+    deployment: Deployment, ranges: RangeSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, begun = moved_in_segments(deployment, ranges, monkeypatch)
+    with monkeypatch.context() as dying, pytest.raises(RuntimeError):
+        dying.setattr(type(deployment.files), "end", _die)
+        deployment.invoke("finish_file", begun)
+    assert (list(deployment.landed()), deployment.unfinished_uploads()) == (["a.bin"], [])
+
+    deployment.invoke("finish_file", begun)
+    ended = deployment.invoke("complete_job", owner)
+
+    assert (ended["status"], ended["files"]["stored"]) == ("COMPLETED", 1)
+    assert deployment.files.counts(JOB, 1) == counts_of_the_report(deployment) == Counts(stored=1, bytes=FILE.size)
 
 
 def test_files_that_are_staged_stay_so_when_their_unit_breaks(deployment: Deployment, source: SourceServer) -> None:
