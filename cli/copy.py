@@ -145,8 +145,8 @@ def _s3(connections: int, ca_bundle: str | None) -> Any:
     from sluiceway.aws.session import new_session
     from sluiceway.sink.client import s3_client
 
-    session = new_session()
     try:
+        session = new_session()
         if session.get_credentials() is None:
             raise AwsUnavailableError(NO_CREDENTIALS)
         return s3_client(session, connections=connections, ca_bundle=ca_bundle)

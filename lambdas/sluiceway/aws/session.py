@@ -17,7 +17,8 @@ from botocore.loaders import JSONFileLoader, create_loader
 
 
 def new_session() -> Any:
-    """A botocore session of the standard AWS_* environment and profiles."""
+    """A botocore session of the standard AWS_* environment and profiles. Raises BotoCoreError for a profile that is
+    not there."""
     session = botocore.session.get_session()
     loader = create_loader(session.get_config_variable("data_path"))
     loader.file_loader = PlainFiles()
