@@ -106,10 +106,17 @@ class JobsClient:
             state_machine_arn=outputs["StateMachineArn"],
         )
 
-    def submit(self, document: Mapping[str, Any]) -> Submitted:
-        """Starts `document`, whose `job_id` is set. The state carries a pointer to it, never the document."""
+    def submit(self, document: Mapping[str, Any], manifest: Path | None = None) -> Submitted:
+        """Starts `document`, whose `job_id` is set. The state carries a pointer to it, never the document. `manifest` is
+        its list of files where that lies on this machine: it is uploaded, and the document points to it. Both lie under
+        the execution's name: what was submitted once, no later submission replaces."""
         job_id = document["job_id"]
         name = _execution_name(job_id)
+        if manifest is not None:
+            with manifest.open("rb") as file:
+                key = self.upload(f"{name}-{manifest.name}", file)
+            source = {**document["source"], "location": f"s3://{self.jobs_bucket}/{key}"}
+            document = {**document, "source": source}
         return self._start(job_id, name, self.upload(f"{name}.json", json.dumps(document).encode()))
 
     def submit_again(self, job_id: str) -> Submitted:
@@ -154,7 +161,8 @@ class JobsClient:
         row = JobTable(self.dynamodb, self.jobs_table).find(job_id)
         if row is None:
             return None
-        progress = FileTable(self.dynamodb, self.jobs_table).progress(job_id)
+        # A function that was stopped leaves the row of its last progress behind: of an ended job it tells nothing.
+        progress = [] if row.ended else FileTable(self.dynamodb, self.jobs_table).progress(job_id)
         return self._view(row, tuple(InFlight(file["key"], file["bytes"], file.get("size")) for file in progress))
 
     def recent(self) -> Iterator[JobView]:

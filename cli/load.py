@@ -1,6 +1,6 @@
 """Reads what `sluiceway run` was given, a job or a bare list of files, and checks all of it.
 
-Knows which of the two a file is, and that a manifest on this machine must be taken to where functions can read it.
+Knows which of the two a file is, and which list of files lies on this machine.
 Refuses to know what is valid: sluiceway.spec says, and the same code says it again where the job runs.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,6 @@ from typing import Any
 
 import yaml
 
-from cli.jobs import JobsClient
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import manifest as manifests
 from sluiceway.exports import urls
@@ -28,6 +28,9 @@ from sluiceway.spec.document import ManifestSource, UrlsSource
 # A first line longer than this is a job written on one line, not an entry.
 DETECT_BYTES = 64 * 1024
 YAML_SUFFIXES = frozenset({".yaml", ".yml"})
+# Of a job's id: without letters that are taken for digits. Six make a thousand million.
+ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
+ID_RANDOM = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,6 @@ class Loaded:
     @property
     def job_id(self) -> str:
         return str(self.document["job_id"])
-
-    def submittable(self, jobs: JobsClient) -> dict[str, Any]:
-        """The document as functions can read it: a manifest of this machine is uploaded and pointed to."""
-        if self.manifest is None:
-            return dict(self.document)
-        with self.manifest.open("rb") as file:
-            key = jobs.upload(f"{self.job_id}-{self.manifest.name}", file)
-        source = {**self.document["source"], "location": f"s3://{jobs.jobs_bucket}/{key}"}
-        return {**self.document, "source": source}
 
 
 def load(text: str, *, job_id: str | None = None, now: datetime | None = None) -> Loaded:
@@ -164,6 +158,8 @@ def _parse_yaml(path: Path) -> Any:
 
 
 def _job_id(name: str, now: datetime | None) -> str:
-    """`acme files.csv` -> `acme-files-20261123T180405Z`: a name a person knows again, and the time."""
+    """`acme files.csv` -> `acme-files-20261123T180405Z-7kq2xw`: a name a person knows again, the time, and what keeps
+    two jobs of one second apart. 80 characters are the most an id may have."""
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name.partition("?")[0]).stem).strip("-._")
-    return f"{stem[:60] or 'job'}-{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    apart = "".join(secrets.choice(ID_LETTERS) for _ in range(ID_RANDOM))
+    return f"{stem[:50] or 'job'}-{now or datetime.now(UTC):%Y%m%dT%H%M%SZ}-{apart}"

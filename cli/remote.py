@@ -59,7 +59,7 @@ def submit(job: str, name: StackName, *, job_id: str | None, follow: bool, as_js
         return refuse(job, error, as_json=as_json)
 
     def ask(jobs: JobsClient) -> Exit:
-        return _started(jobs.submit(loaded.submittable(jobs)), jobs, name, follow=follow, as_json=as_json)
+        return _started(jobs.submit(loaded.document, loaded.manifest), jobs, name, follow=follow, as_json=as_json)
 
     return asked(name, ask)
 

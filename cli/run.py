@@ -78,7 +78,7 @@ def _make_folder(landed: Path) -> None:
 
 def _follow(loaded: Loaded, watch: Watch, progress: JobProgress) -> tuple[JobView, bool]:
     """The job's last view, and whether it was interrupted: the first Ctrl-C cancels it and waits for its end."""
-    submitted = watch.jobs.submit(loaded.submittable(watch.jobs))
+    submitted = watch.jobs.submit(loaded.document, loaded.manifest)
     try:
         return show_until_end(submitted, watch, progress), False
     except KeyboardInterrupt:

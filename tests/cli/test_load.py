@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from cli.load import load
 from sluiceway.errors import DuplicateTargetError, InvalidJobError
+from sluiceway.spec.document import is_job_id
 
 NOW = datetime(2026, 11, 23, 18, 4, 5, tzinfo=UTC)
 URL = "https://example.org/a.csv"
@@ -38,7 +40,15 @@ def test_a_job_and_every_kind_of_list_are_told_apart(tmp_path: Path, name: str, 
     loaded = load(str(path), now=NOW)
     assert loaded.document["source"]["type"] == kind
     assert loaded.manifest == (path if kind == "manifest" else None)
-    assert loaded.job_id == f"{path.stem}-20261123T180405Z"
+    assert re.fullmatch(rf"{path.stem}-20261123T180405Z-[0-9a-z]{{6}}", loaded.job_id)
+
+
+def test_jobs_of_one_name_and_one_second_have_ids_of_their_own(tmp_path: Path) -> None:
+    path = tmp_path / f"{'long' * 30}.txt"
+    path.write_text(URL)
+    ids = {load(str(path), now=NOW).job_id for _ in range(20)}
+    assert len(ids) == 20
+    assert all(is_job_id(job_id) for job_id in ids)
 
 
 def test_a_job_keeps_its_own_id_and_tells_its_buckets(tmp_path: Path) -> None:
@@ -59,7 +69,7 @@ def test_a_manifest_is_found_beside_its_job(tmp_path: Path) -> None:
 
 def test_a_manifest_elsewhere_is_left_to_the_functions() -> None:
     loaded = load("https://example.org/lists/today.csv?sig=1", now=NOW)
-    assert (loaded.manifest, loaded.job_id) == (None, "today-20261123T180405Z")
+    assert (loaded.manifest, loaded.job_id[:-6]) == (None, "today-20261123T180405Z-")
     assert loaded.document["source"]["location"] == "https://example.org/lists/today.csv?sig=1"
 
 

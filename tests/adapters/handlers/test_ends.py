@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from cli.jobs import JobsClient
+from sluiceway.aws.rows import to_attributes
 from tests.adapters.handlers.small_jobs import JOB, dispatched, status_event
 from tests.support.deployment import Deployment
 from tests.support.source import Reply, SourceServer
@@ -92,6 +94,21 @@ def test_a_cancelled_job_begins_no_more_files(deployment: Deployment, source: So
         deployment.process(owner, unit)
     answer = deployment.invoke("complete_job", owner)
     assert (answer["status"], answer["files"]["cancelled"], source.requests) == ("CANCELLED", 2, [])
+
+
+def test_an_ended_job_has_nothing_in_flight(deployment: Deployment, source: SourceServer) -> None:
+    owner, _ = dispatched(deployment, source)
+    dynamodb = deployment.client("dynamodb")
+    left = {"pk": f"JOB#{JOB}", "sk": "PROGRESS#1", "key": "0.csv", "bytes": 2, "size": 3}
+    dynamodb.put_item(TableName=deployment.table, Item=to_attributes(left))
+    jobs = JobsClient(deployment.client("s3"), dynamodb, None, deployment.jobs_bucket, deployment.table, "")
+    running = jobs.read(JOB)
+    assert running is not None and (running.bytes, [file.key for file in running.in_flight]) == (2, ["0.csv"])
+
+    deployment.invoke("complete_job", status_event(owner["execution"], "ABORTED"))
+
+    ended = jobs.read(JOB)
+    assert ended is not None and (ended.state, ended.bytes, ended.in_flight) == ("CANCELLED", 0, ())
 
 
 def test_past_its_deadline_a_job_begins_no_more_files(deployment: Deployment, source: SourceServer) -> None:
