@@ -36,7 +36,7 @@ Feature: A bad file harms no other
     Given good answers 404
     And bad answers 404
     When a job lands all of them
-    Then the job is FAILED
+    Then the job is FAILED because of NoFileLandedError
     And nothing is left of good
     And nothing is left of bad
 

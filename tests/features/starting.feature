@@ -34,4 +34,4 @@ Feature: Jobs start in more than one way
       | /a   | 10   |
     And a answers 404
     When another workflow starts the job and waits
-    Then that workflow fails with JobFailed
+    Then that workflow fails with NoFileLandedError

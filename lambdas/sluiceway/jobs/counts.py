@@ -67,6 +67,15 @@ def too_many_failed(counts: Counts, files_total: int, failed_files_percent: floa
     return (counts.rejected + counts.failed) * 100 > failed_files_percent * files_total
 
 
+def shortfall(counts: Counts, files_total: int, failed_files_percent: float) -> tuple[str, str]:
+    """Why a job that did not break is FAILED all the same: the name of that error, and a text for people."""
+    lost = counts.rejected + counts.failed
+    told = f"{lost} of {files_total} files failed or were rejected"
+    if too_many_failed(counts, files_total, failed_files_percent):
+        return "TooManyFilesFailedError", f"{told}; failed_files_percent allows {failed_files_percent:g} %"
+    return "NoFileLandedError", f"none of the job's files landed: {told}, {counts.cancelled} were cancelled"
+
+
 def verdict(
     counts: Counts, files_total: int, failed_files_percent: float, *, cancelled: bool = False, error: bool = False
 ) -> JobState:

@@ -16,7 +16,7 @@ from typing import Any
 from sluiceway.aws.file_table import BATCH_KEYS, TRANSACTION_FILES
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.job_files import FAILED, REPORT, SUMMARY, SUMS, key_of, new_work_folder, put_json
-from sluiceway.jobs.counts import Counts, verdict
+from sluiceway.jobs.counts import Counts, shortfall, verdict
 from sluiceway.jobs.files import SHARDS, FileResult, FileTask
 from sluiceway.jobs.report import summary
 from sluiceway.jobs.states import FileState, JobState
@@ -171,6 +171,8 @@ class _End:
         failure = failure if failure != DEADLINE or counts.cancelled else None
         total, percent = job.files_total or 0, job.tolerated_percent
         state = verdict(counts, total, percent, cancelled=cancelled, error=failure is not None)
+        if state is JobState.FAILED:
+            failure = failure or Failure(*shortfall(counts, total, percent))
         facts = {"error": failure.to_dict()} if failure else {}
         cleanup = _close_export(services, job, landed=state is JobState.COMPLETED, kept=state in SUCCESSES)
         shown = {**_summary(job, counts, iso(time.time())), "status": state.value, "error": facts.get("error")}

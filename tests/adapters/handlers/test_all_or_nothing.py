@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import pytest
 
@@ -70,6 +71,9 @@ def test_one_bad_file_and_no_object_appears(deployment: Deployment, files: Sourc
 
     assert answer["status"] == "FAILED"
     assert answer["files"]["failed"] == 1 and answer["files"]["stored"] == 0
+    error = json.loads(deployment.read("jobs/together/summary.json"))["error"]
+    assert error["type"] == "TooManyFilesFailedError"
+    assert error["message"].startswith("1 of 3 files failed")
     assert deployment.landed() == {}
     assert deployment.unfinished_uploads() == []
 

@@ -130,3 +130,8 @@ def test_past_its_failure_limit_a_job_begins_no_more_files(deployment: Deploymen
     assert answer["status"] == "FAILED"
     assert answer["files"] == {"stored": 1, "skipped": 0, "rejected": 0, "failed": 2, "cancelled": 1}
     assert "/3.csv" not in source.paths()
+    error = json.loads(deployment.read(f"jobs/{JOB}/summary.json"))["error"]
+    assert error["type"] == "TooManyFilesFailedError"
+    assert error["message"] == "2 of 4 files failed or were rejected; failed_files_percent allows 25 %"
+    told = [event["detail"] for event in deployment.events() if event["detail-type"] == "Sluiceway Job State Change"]
+    assert (told[-1]["state"], told[-1]["error"], deployment.jobs.get(JOB).error) == ("FAILED", error, error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sluiceway.jobs.counts import Counts, too_many_failed, verdict
+from sluiceway.jobs.counts import Counts, shortfall, too_many_failed, verdict
 from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FileState
 
@@ -58,6 +58,23 @@ def test_verdict(counts: Counts, total: int, percent: float, expected: str) -> N
 )
 def test_what_happened_to_the_job_outweighs_its_files(cancelled: bool, error: bool, expected: str) -> None:
     assert verdict(Counts(stored=3), 3, 100, cancelled=cancelled, error=error) == expected
+
+
+@pytest.mark.parametrize(
+    ("counts", "total", "percent", "name", "told"),
+    [
+        (Counts(failed=1, cancelled=2), 3, 0, "TooManyFilesFailedError", "1 of 3 files failed or were rejected; "),
+        (Counts(stored=3, rejected=1), 4, 24.9, "TooManyFilesFailedError", "failed_files_percent allows 24.9 %"),
+        (Counts(rejected=1, failed=3), 4, 100, "NoFileLandedError", "4 of 4 files failed or were rejected, 0 were"),
+        (Counts(failed=1, cancelled=3), 4, 50, "NoFileLandedError", "1 of 4 files failed or were rejected, 3 were"),
+    ],
+)
+def test_why_a_job_that_did_not_break_has_failed(
+    counts: Counts, total: int, percent: float, name: str, told: str
+) -> None:
+    assert verdict(counts, total, percent) == "FAILED"
+    error, text = shortfall(counts, total, percent)
+    assert (error, told in text) == (name, True), text
 
 
 def test_no_number_of_failures_is_past_a_hundred_percent() -> None:
