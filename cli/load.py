@@ -15,15 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from cli.parsing import parse_json, parse_yaml
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import manifest as manifests
 from sluiceway.exports import urls
 from sluiceway.jobs.fields import fill, values_of
-from sluiceway.jobs.files import FileTask
 from sluiceway.spec import Entry, Job, load_job, read_tasks, refuse_duplicates
 from sluiceway.spec.document import ManifestSource, UrlsSource
+from sluiceway.spec.mistakes import found
 
 # A first line longer than this is a job written on one line, not an entry.
 DETECT_BYTES = 64 * 1024
@@ -49,13 +48,13 @@ class Loaded:
 
 def load(text: str, *, job_id: str | None = None, now: datetime | None = None) -> Loaded:
     """`text` is the path of a job or a manifest, or the address of a manifest; `job_id` replaces the job's own. Raises
-    InvalidJobError naming each wrong field, DuplicateTargetError naming both URLs."""
+    InvalidJobError naming each wrong field, DuplicateTargetError naming both files."""
     own = {} if job_id is None else {"job_id": job_id}
     if "://" in text:
         return _checked({"source": {"type": "manifest", "location": text}, **own}, _job_id(text, now), Path())
     path = Path(text)
     if not path.is_file():
-        raise InvalidJobError([FieldError("JOB", repr(text), "a file that exists")])
+        raise InvalidJobError([FieldError("JOB", *_no_file(text))])
     return _checked({**_document(path), **own}, _job_id(path.stem, now), path.parent)
 
 
@@ -67,11 +66,11 @@ def _checked(document: Mapping[str, Any], default_job_id: str, folder: Path) -> 
     fields = values_of(job.job_id, datetime.now(UTC).isoformat())
     prefix = fill(job.destination.prefix, fields)
 
-    def tasks() -> Iterator[FileTask]:
-        entries = _entries(job, manifest)
-        return read_tasks(entries, bucket=job.destination.bucket or "", prefix=prefix, fields=fields)
+    def entries() -> Iterator[Entry]:
+        return _entries(job, manifest)
 
-    buckets = {task.bucket for task in refuse_duplicates(tasks(), tasks)} | {job.destination.bucket or ""}
+    tasks = read_tasks(entries(), bucket=job.destination.bucket or "", prefix=prefix, fields=fields)
+    buckets = {task.bucket for task in refuse_duplicates(tasks, entries)} | {job.destination.bucket or ""}
     return Loaded(document, manifest, frozenset(buckets - {""}))
 
 
@@ -89,72 +88,50 @@ def _local_manifest(job: Job, folder: Path) -> Path | None:
         return None
     path = folder / job.source.location
     if not path.is_file():
-        raise InvalidJobError([FieldError("source.location", repr(job.source.location), "a file that exists")])
+        raise InvalidJobError([FieldError("source.location", *_no_file(job.source.location, folder))])
     return path
+
+
+def _no_file(text: str, folder: Path = Path()) -> tuple[str, str]:
+    """What was found in the place of a file, and what was expected there."""
+    path = folder / text
+    if text == "-" or path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+        return repr(text), "a regular file: stdin and pipes are not read, so write what they say to one"
+    if path.is_dir():
+        return f"the folder {text!r}", "a regular file"
+    if path.exists():
+        return f"{text!r}, which is none", "a regular file"
+    return repr(text), "a file that exists"
 
 
 def _document(path: Path) -> Mapping[str, Any]:
     """The job in the file; or, where the file is a list of files, the job that lands it."""
     if path.suffix.lower() in YAML_SUFFIXES:
-        return _as_job(_parse_yaml(path))
+        return _as_job(parse_yaml(path))
     manifest = {"source": {"type": "manifest", "location": path.name}}
     with path.open("rb") as file:
         beginning = file.read(DETECT_BYTES).lstrip(b"\xef\xbb\xbf \t\r\n")
     if not beginning.startswith(b"{") or _is_entry(beginning.splitlines()[0]):
         return manifest
-    return _as_job(_parse_json(path))
+    return _as_job(parse_json(path))
 
 
 def _is_entry(line: bytes) -> bool:
     """Whether a first line is an object of its own, as in JSON lines, and not a job written on one line."""
     try:
-        found = json.loads(line)
-    except ValueError:
+        parsed = json.loads(line)
+    except (ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and found.keys().isdisjoint(Job.model_fields)
+    return isinstance(parsed, dict) and parsed.keys().isdisjoint(Job.model_fields)
 
 
-def _as_job(found: Any) -> Mapping[str, Any]:
-    if isinstance(found, list):
-        return {"source": {"type": "urls", "files": found}}
-    if not isinstance(found, dict):
-        raise InvalidJobError([FieldError("job", type(found).__name__, "an object, or a list of files")])
-    return found
-
-
-def _parse_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes(), object_pairs_hook=_once)
-    except ValueError as error:
-        raise InvalidJobError([FieldError("job", str(error), "JSON")]) from None
-
-
-def _once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """An object whose fields stand once. Raises ValueError naming one that is doubled: of two, one would be ignored."""
-    fields: dict[Any, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"the field {name!r} twice in one object")
-        fields[name] = value
-    return fields
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML 1.2 asks that keys of a mapping be unique; PyYAML takes the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        try:
-            _once([(self.construct_object(key, deep=True), None) for key, _ in node.value])
-        except (TypeError, ValueError) as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
-        return super().construct_mapping(node, deep)
-
-
-def _parse_yaml(path: Path) -> Any:
-    try:
-        return yaml.load(path.read_bytes(), _StrictLoader)
-    except yaml.YAMLError as error:
-        raise InvalidJobError([FieldError("job", " ".join(str(error).split()), "YAML")]) from None
+def _as_job(parsed: Any) -> Mapping[str, Any]:
+    if isinstance(parsed, list):
+        return {"source": {"type": "urls", "files": parsed}}
+    if not isinstance(parsed, dict):
+        shown = "nothing" if parsed is None else found(parsed)
+        raise InvalidJobError([FieldError("job", shown, "an object, or a list of files")])
+    return parsed
 
 
 def _job_id(name: str, now: datetime | None) -> str:

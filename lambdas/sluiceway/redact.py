@@ -16,9 +16,14 @@ REDACTED = "redacted"
 _URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\\]+""")
 # urllib3 tells a URL without its host.
 _QUERY = re.compile(r"""\?[^\s"'<>\\]*=[^\s"'<>\\]*""")
+# Headers that carry credentials, in lower case.
+CREDENTIAL_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-amz-access-token",
+     "x-amz-security-token", "x-shopify-access-token"}
+)  # fmt: skip
 # As HTTP writes a header, and as Python shows one in a mapping or among pairs.
 _HEADER = re.compile(
-    r"""((?:authorization|cookie|x-api-key|x-amz-security-token)['"]?\s*[:=,]\s*b?['"]?)[^'"\r\n]+""", re.IGNORECASE
+    rf"""((?:{"|".join(sorted(CREDENTIAL_HEADERS))})['"]?\s*[:=,]\s*b?['"]?)[^'"\r\n]+""", re.IGNORECASE
 )
 SECRET_CHARS = 6
 # The secrets that this process has read or was given.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -56,6 +57,20 @@ def http(part: str, **more: Any) -> dict[str, Any]:
     return {"source": {**HTTP, part: {**HTTP[part], **more}}}  # type: ignore[dict-item]
 
 
+def deep(levels: int) -> list[Any]:
+    outer: list[Any] = []
+    for _ in range(levels):
+        outer = [outer]
+    return outer
+
+
+def itself() -> list[Any]:
+    """As an alias in YAML makes one."""
+    found: list[Any] = []
+    found.append(found)
+    return found
+
+
 WRONG: list[tuple[Any, list[str]]] = [
     ([], ["job: expected an object, found a list"]),
     ({}, ["source: expected a value, found nothing"]),
@@ -82,11 +97,36 @@ WRONG: list[tuple[Any, list[str]]] = [
      ["destination.if_exists: expected overwrite, never or skip-unchanged, found 'skip'"]),
     (changed(destination={"storage_class": "FAST"}), ["destination.storage_class: expected STANDARD, "]),
     (changed(destination={"tags": {"a": 1}}), ["destination.tags.a: expected a string, found 1"]),
-    (changed(destination={"metadata": {"a b": "c"}}), ["destination.metadata: expected metadata of letters"]),
+    (changed(destination={"metadata": {"c": "d", "a b": "c"}}),
+     ["destination.metadata: expected names of letters, digits and '-', found 'a b'"]),
+    (changed(destination={"metadata": {"c": "d", "a": "\u00e9"}}),
+     ["destination.metadata.a: expected printable ASCII, found '\u00e9'"]),
+    (changed(destination={"tags": {"c": "d", "a": "x" * 257}}), ["destination.tags.a: expected at most 256"]),
+    (changed(destination={"tags": {"": "x"}}), ["destination.tags: expected names of 1 to 128 characters, found ''"]),
     (changed(limits={"max_file_bytes": 0}), ["limits.max_file_bytes: expected at least 1, found 0"]),
     (changed(limits={"max_concurrency": 1.5}), ["limits.max_concurrency: expected a whole number, found 1.5"]),
     (changed(limits={"failed_files_percent": 101}), ["limits.failed_files_percent: expected at most 100, found 101"]),
     (changed(limits={"deadline_minutes": 0}), ["limits.deadline_minutes: expected more than 0, found 0"]),
+    (changed(limits={"deadline_minutes": float("nan")}),
+     ["limits.deadline_minutes: expected a number, found no number (NaN)"]),
+    (changed(limits={"max_concurrency": 16**5000}),
+     ["limits.max_concurrency: expected at most 10000, found a number of too many digits"]),
+    (changed(job_id=date(2026, 11, 23)), ["job_id: expected 1 to 80 of letters"]),
+    (changed(source=deep(100)), ["job: expected at most 64 levels of nesting, found more"]),
+    (changed(source=itself()), ["job: expected at most 64 levels of nesting, found more"]),
+    # What is wrong with a key is told beside what is wrong elsewhere, and the prefix counts.
+    (changed(source={**URLS, "files": [{"url": "https://h/a", "key": "a\0"}]}, task_token=5),
+     ["task_token: expected a string", "source.files[0].key: expected a key without control characters"]),
+    (source(files=[{"url": "https://h/a", "size": "5", "key": ""}, {"url": "https://h/b", "key": "../../etc/passwd"},
+                   {"url": "https://h/", "md5": "x"}, {"url": "https://h/d", "key": "{no}"}, {"url": 5, "key": "a"}]),
+     ["source.files[0].size: ", "source.files[2].md5: ", "source.files[4].url: ",
+      "source.files[0].key: expected a key that is not empty, found ''",
+      "source.files[1].key: expected a key without '.' and '..' segments, found '../../etc/passwd'",
+      "source.files[2].key: expected a key that is not empty, found nothing",
+      "source.files[3].key: expected "]),
+    (changed(source={**URLS, "files": [{"url": "https://h/a", "key": "/a"}, {"url": "https://h/a", "key": "\ud800"}]},
+             destination={"prefix": "in", "bucket": "B"}),
+     ["destination.bucket: ", "source.files[1].key: expected a key without half a surrogate pair"]),
     (changed(commit="never"), ["commit: expected per-file or all-or-nothing, found 'never'"]),
     (http("start", url="h/exports"), ["source.start.url: expected a URL"]),
     (http("start", body="x"), ["source.start: expected one of body, json, form and graphql"]),

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeAlias
 
 import ijson  # type: ignore[import-untyped, unused-ignore]
+from ijson.common import ObjectBuilder  # type: ignore[import-untyped, unused-ignore]
 
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.spec import Entry, FileEntry
@@ -24,7 +25,11 @@ MAX_LINE_BYTES = 1024**2
 # Storage Transfer Service, "Create a URL list": this header, then URL, bytes and base64 MD5 separated by tabs.
 TSV_HEADER = "TsvHttpData-1.0"
 COLUMNS = frozenset(FileEntry.model_fields)
+# A number that is longer stays the text it is, and is no number of bytes.
+MAX_DIGITS = 30
 
+# An entry has one; what is much deeper is made to keep a parser busy.
+MAX_LEVELS = 64
 # What the beginning of a manifest is judged by.
 HEAD_BYTES = 64 * 1024
 
@@ -74,6 +79,8 @@ def read_json_lines(stream: Stream, name: str) -> Iterator[Entry]:
             continue
         try:
             yield Entry(json.loads(line), where)
+        except RecursionError:
+            yield Entry(None, where, _too_deep(where))
         except ValueError:
             yield Entry(None, where, FieldError(where, "text that is not JSON", "a JSON object"))
 
@@ -82,11 +89,40 @@ def read_json_array(stream: Stream, name: str) -> Iterator[Entry]:
     """Objects or URL strings in one array, which is never in memory whole."""
     n = 0
     try:
-        for n, item in enumerate(ijson.items(stream, "item", use_float=True), start=1):
+        for n, item in enumerate(_items(stream, name), start=1):
             yield Entry(item, f"{name}[{n - 1}]")
-    except (ijson.JSONError, UnicodeDecodeError):
+    except (ijson.JSONError, ValueError):
         # The parser quotes the text around the mistake, which may be a link: only the place is told.
         raise InvalidJobError([FieldError(f"{name}[{n}]", "text that is not JSON", "a JSON array of files")]) from None
+
+
+def _items(stream: Stream, name: str) -> Iterator[Any]:
+    """The items of the outermost array. Made of the parser's plainest events: those that ijson makes of them carry the
+    whole path to where they are, so that a megabyte of brackets would take it hours."""
+    depth, count, builder = 0, 0, ObjectBuilder()
+    for event, value in ijson.basic_parse(stream, use_float=True):
+        if depth == 0 and event != "start_array":
+            raise InvalidJobError([FieldError(name, "something else", "a JSON array of files")])
+        if event in ("start_array", "start_map"):
+            depth += 1
+            if depth > MAX_LEVELS:
+                raise InvalidJobError([_too_deep(f"{name}[{count}]")])
+            if depth == 1:
+                continue
+            if depth == 2:
+                builder = ObjectBuilder()
+        elif event in ("end_array", "end_map"):
+            depth -= 1
+            if depth == 0:
+                continue
+        elif depth == 1:
+            yield value
+            count += 1
+            continue
+        builder.event(event, value)
+        if depth == 1:
+            yield builder.value
+            count += 1
 
 
 def read_url_list(stream: Stream, name: str) -> Iterator[Entry]:
@@ -162,6 +198,10 @@ class _Rejoined(io.RawIOBase):
         return len(piece)
 
 
+def _too_deep(where: str) -> FieldError:
+    return FieldError(where, "more", f"at most {MAX_LEVELS} levels of nesting")
+
+
 def _names(line: str) -> list[str]:
     return [cell.strip().strip('"').lower() for cell in line.split(",")]
 
@@ -197,7 +237,7 @@ def _row(cells: dict[str, str]) -> dict[str, Any]:
     row: dict[str, Any] = {name: cell for name, cell in cells.items() if cell}
     for name in ("size", "rows"):
         stated = row.get(name, "")
-        if stated.isascii() and stated.isdigit():
+        if stated.isascii() and stated.isdigit() and len(stated) <= MAX_DIGITS:
             row[name] = int(stated)
     return row
 

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from sluiceway.spec.links import check_texts
 from sluiceway.spec.mistakes import expected
 from sluiceway.spec.templates import HeaderName, SecretName, Url
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class NoAuth(Strict):
@@ -63,7 +64,7 @@ class OAuth2Auth(Strict):
     grant: Literal["client_credentials", "refresh_token"] = "client_credentials"
     client: Literal["body", "basic"] = "body"
     scopes: list[str] = []
-    extra: dict[str, str] = {}
+    extra: Annotated[dict[str, str], AfterValidator(check_texts)] = {}
     header: HeaderName = "Authorization"
     prefix: str = "Bearer "
 

@@ -10,21 +10,27 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.jobs.fields import NAMES
-from sluiceway.spec.entries import FileEntry, check_bucket, check_key, fill_fields
+from sluiceway.spec.auth import Strict
+from sluiceway.spec.entries import MAX_NUMBER, FileEntry, check_bucket, check_key, fill_fields, key_of_entry
 from sluiceway.spec.fhir_source import FhirBulkSource
 from sluiceway.spec.http_source import HttpSource
-from sluiceway.spec.mistakes import expected, found, mistakes_of
+from sluiceway.spec.links import check_url, refuse_user_info
+from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of
 
 # The id is part of keys in S3 and the table, and of execution names.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+METADATA_NAME = re.compile(r"-*[A-Za-z0-9][A-Za-z0-9-]*")
 # S3 User Guide: 10 tags an object, keys of 128 and values of 256 characters.
 MAX_TAGS = 10
 # Step Functions: a Distributed Map runs at most 10,000 children at once; an execution lasts at most a year.
 MAX_CONCURRENCY = 10_000
+# Deeper than any job, and far from where Python gives up.
+MAX_DEPTH = 64
 # Each of them is a row that is tried for a free one.
 MAX_PER_HOST = 100
 MAX_DEADLINE_MINUTES = 365 * 24 * 60
@@ -33,10 +39,6 @@ StorageClass = Literal[
     "STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE",
 ]  # fmt: skip
 Format = Literal["jsonl", "json", "csv", "urls", "tsv"]
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
 
 class UrlsSource(Strict):
@@ -54,6 +56,11 @@ class ManifestSource(Strict):
     location: Annotated[str, Field(min_length=1)]
     format: Format | None = None
     headers_secret: Annotated[str, Field(min_length=1, max_length=512)] | None = None
+
+    @field_validator("location")
+    @classmethod
+    def _check_location(cls, location: str) -> str:
+        return check_url(location) if location.startswith(("https://", "http://")) else refuse_user_info(location)
 
 
 class Destination(Strict):
@@ -82,16 +89,21 @@ class Destination(Strict):
     @field_validator("tags")
     @classmethod
     def _check_tags(cls, tags: dict[str, str]) -> dict[str, str]:
-        if not all(1 <= len(name) <= 128 and len(value) <= 256 for name, value in tags.items()):
-            raise expected("tags with names of 1 to 128 and values of at most 256 characters")
+        for name, value in tags.items():
+            if not 1 <= len(name) <= 128:
+                raise expected("names of 1 to 128 characters", found=found(name))
+            if len(value) > 256:
+                raise expected("at most 256 characters", at=name, found=found(value))
         return tags
 
     @field_validator("metadata")
     @classmethod
     def _check_metadata(cls, metadata: dict[str, str]) -> dict[str, str]:
         for name, value in metadata.items():
-            if not name.replace("-", "").isalnum() or not (name + value).isascii() or not value.isprintable():
-                raise expected("metadata of letters, digits and '-' in names, and printable ASCII in values")
+            if not METADATA_NAME.fullmatch(name):
+                raise expected("names of letters, digits and '-'", found=found(name))
+            if not value.isascii() or not value.isprintable():
+                raise expected("printable ASCII", at=name, found=found(value))
         return metadata
 
 
@@ -100,7 +112,7 @@ class Limits(Strict):
     figure caps it; `failed_files_percent` is of all files, None
     being 100, or 0 for a job that commits all or nothing; the deadline counts from the job's start."""
 
-    max_file_bytes: Annotated[int, Field(ge=1)] | None = None
+    max_file_bytes: Annotated[int, Field(ge=1, le=MAX_NUMBER)] | None = None
     max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None
     max_concurrency_per_host: Annotated[int, Field(ge=1, le=MAX_PER_HOST)] | None = None
     failed_files_percent: Annotated[float, Field(ge=0, le=100)] | None = None
@@ -135,7 +147,40 @@ def load_job(document: Any, default_job_id: str) -> Job:
     every wrong field by its path, as `source.files[3].url`."""
     if not isinstance(document, Mapping):
         raise InvalidJobError([FieldError("job", found(document), "an object")])
+    if _is_deeper(document, MAX_DEPTH):
+        raise InvalidJobError([FieldError("job", "more", f"at most {MAX_DEPTH} levels of nesting")])
     try:
         return Job.model_validate({"job_id": default_job_id, **document})
     except ValidationError as error:
-        raise InvalidJobError(mistakes_of(error)) from None
+        mistakes = mistakes_of(error)
+    # Keys are judged with their prefix once a job is valid: where it is not, now, so that all is told at once.
+    raise InvalidJobError((mistakes + _wrong_keys(document))[:MAX_MISTAKES])
+
+
+def _wrong_keys(document: Mapping[str, Any]) -> list[FieldError]:
+    """The mistakes in the keys of files that stand in a document whose other fields may be wrong."""
+    source, destination = document.get("source"), document.get("destination")
+    files = source.get("files") if isinstance(source, Mapping) and source.get("type") == "urls" else None
+    prefix = destination.get("prefix") if isinstance(destination, Mapping) else None
+    fields = dict.fromkeys(NAMES, "x")
+    try:
+        prefix = fill_fields(prefix, fields) if isinstance(prefix, str) else ""
+        check_key(prefix + "x")
+    except PydanticCustomError:
+        prefix = ""
+    keys = (
+        key_of_entry(file, f"source.files[{n}]", prefix=prefix, fields=fields)
+        for n, file in enumerate(files if isinstance(files, list) else ())
+    )
+    return [key for key in keys if isinstance(key, FieldError)]
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether objects and lists stand in one another more than `levels` deep; one that holds itself does."""
+    layer, depth = [value], 0
+    while layer and depth <= levels:
+        inner = (each.values() if isinstance(each, Mapping) else each for each in layer)
+        # Each once: an alias of YAML stands for the same object wherever it is.
+        layer = list({id(each): each for held in inner for each in held if isinstance(each, Mapping | list)}.values())
+        depth += 1
+    return depth > levels

@@ -20,11 +20,14 @@ from sluiceway.errors import DuplicateTargetError, FieldError, InvalidJobError
 from sluiceway.jobs import fields as key_fields
 from sluiceway.jobs.files import FileTask
 from sluiceway.redact import redact_url
+from sluiceway.spec.links import check_url, has_user_info, without_user_info
 from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of, path_of
 from sluiceway.transfer.digest import ALGORITHMS, ROWS, normalise
 
 # S3 User Guide, "Creating object key names": at most 1,024 bytes of UTF-8.
 MAX_KEY_BYTES = 1024
+# What eight bytes hold; no store has an object as large.
+MAX_NUMBER = 2**63 - 1
 # S3 User Guide, "General purpose bucket naming rules", without the rarities.
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # The key of an object that exports/access.py reads.
@@ -56,7 +59,7 @@ class FileEntry(BaseModel):
     url: str
     key: str | None = None
     bucket: str | None = None
-    size: Annotated[int, Field(ge=0)] | None = None
+    size: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
     md5: str | None = None
     sha1: str | None = None
     sha256: str | None = None
@@ -64,7 +67,7 @@ class FileEntry(BaseModel):
     crc32: str | None = None
     crc32c: str | None = None
     crc64nvme: str | None = None
-    rows: Annotated[int, Field(ge=0)] | None = None
+    rows: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
     headers_secret: Annotated[str, Field(min_length=1, max_length=512)] | None = None
     split: Literal["crc"] | None = None
     access: str | None = None
@@ -107,20 +110,6 @@ class FileEntry(BaseModel):
         return {name: value for name, value in stated.items() if value is not None}
 
 
-def check_url(url: str) -> str:
-    """Raises the expectation that `url` fails. Whether its host may be asked is the URL policy's to say."""
-    if not url.isprintable() or " " in url:
-        raise expected("a URL without spaces and control characters")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
-        good = False
-    if not good:
-        raise expected("a URL like https://host/path")
-    return url
-
-
 def check_bucket(bucket: str) -> str:
     if not BUCKET.fullmatch(bucket) or ".." in bucket:
         raise expected("the name of a bucket: 3 to 63 of a-z, 0-9, '-' and '.'")
@@ -144,8 +133,11 @@ def check_key(key: str) -> str:
         raise expected("a key without '.' and '..' segments")
     if "" in segments:
         raise expected("a key without empty segments: no leading, trailing or double slash")
-    if any(unicodedata.category(char) in ("Cc", "Cs") for char in key):
+    kinds = set() if key.isprintable() else {unicodedata.category(char) for char in key}
+    if "Cc" in kinds:
         raise expected("a key without control characters")
+    if "Cs" in kinds:
+        raise expected("a key without half a surrogate pair, which is no character")
     if len(key.encode()) > MAX_KEY_BYTES:
         raise expected(f"a key of at most {MAX_KEY_BYTES} bytes, the prefix included")
     return key
@@ -164,15 +156,13 @@ def to_task(entry: Entry, *, n: int, bucket: str, prefix: str, fields: Mapping[s
     are what the key's own are filled with. Raises InvalidJobError with the mistakes of this entry."""
     if entry.mistake is not None:
         raise InvalidJobError([entry.mistake])
-    try:
-        file = FileEntry.model_validate(entry.raw)
-    except ValidationError as error:
-        raise InvalidJobError(mistakes_of(error, entry.where)) from None
-    try:
-        key = check_key(prefix + _own_key(file, None if entry.literal else fields))
-    except PydanticCustomError as error:
-        shown = "nothing" if file.key is None else found(file.key)
-        raise InvalidJobError([FieldError(path_of(("key",), entry.where), shown, error.message())]) from None
+    file, mistakes = _checked(entry)
+    own_fields = None if entry.literal else fields
+    key = key_of_entry(file or entry.raw, entry.where, prefix=prefix, fields=own_fields)
+    if isinstance(key, FieldError):
+        mistakes.append(key)
+    if file is None or not isinstance(key, str):
+        raise InvalidJobError(mistakes)
     task = FileTask(file.url, file.bucket or bucket, key, file.size, file.digests, file.headers_secret, file.split, n)
     rows = file.rows if entry.rows is None else entry.rows
     if rows is not None:
@@ -180,10 +170,46 @@ def to_task(entry: Entry, *, n: int, bucket: str, prefix: str, fields: Mapping[s
     return replace(task, access=entry.access or file.access)
 
 
-def _own_key(file: FileEntry, fields: Mapping[str, str] | None) -> str:
-    if file.key is None:
-        return key_of_url(file.url)
-    return file.key if fields is None else fill_fields(file.key, fields)
+def _checked(entry: Entry) -> tuple[FileEntry | None, list[FieldError]]:
+    try:
+        return FileEntry.model_validate(entry.raw), []
+    except ValidationError as error:
+        return None, mistakes_of(error, entry.where)
+
+
+def key_of_entry(raw: Any, where: str, *, prefix: str, fields: Mapping[str, str] | None) -> str | FieldError | None:
+    """The whole key of an entry, whose other fields may be wrong, or what is wrong with it; None where its URL, or the
+    kind of its key, is. `fields` None leaves braces as they are."""
+    if isinstance(raw, FileEntry):
+        url, key = raw.url, raw.key
+    else:
+        url, key = (raw.get("url"), raw.get("key")) if isinstance(raw, Mapping) else (raw, None)
+        if not isinstance(key, str | None) or (key is None and not _is_url(url)):
+            return None
+    try:
+        if key is None:
+            return check_key(prefix + key_of_url(url))
+        return check_key(prefix + (key if fields is None else fill_fields(key, fields)))
+    except PydanticCustomError as error:
+        shown = "nothing" if key is None else found(key)
+        return FieldError(path_of(("key",), where), shown, error.message())
+
+
+def _is_url(url: Any) -> bool:
+    try:
+        return isinstance(url, str) and bool(check_url(url))
+    except PydanticCustomError:
+        return False
+
+
+def without_credentials(entry: Entry) -> Entry:
+    """An entry of a list that no user of ours wrote: of a user or password in its URL only that there was one."""
+    raw = entry.raw
+    url = raw.get("url") if isinstance(raw, Mapping) else raw
+    if not isinstance(url, str) or not has_user_info(url):
+        return entry
+    hidden = without_user_info(url)
+    return replace(entry, raw={**raw, "url": hidden} if isinstance(raw, Mapping) else hidden)
 
 
 def read_tasks(
@@ -220,18 +246,23 @@ def read_more(
             yield task
 
 
-def refuse_duplicates(tasks: Iterable[FileTask], again: Callable[[], Iterable[FileTask]]) -> Iterator[FileTask]:
-    """Passes tasks on. Raises DuplicateTargetError, with both URLs redacted, at the second that has a target already
-    taken. Keeps 16 bytes a task and no URL; `again` reads the list anew to find the first."""
+def refuse_duplicates(tasks: Iterable[FileTask], entries: Callable[[], Iterable[Entry]]) -> Iterator[FileTask]:
+    """Passes tasks on. Raises DuplicateTargetError at the second that has a target already taken. Keeps 16 bytes a task
+    and no URL; `entries` reads the list anew, to find both."""
     seen: dict[bytes, int] = {}
     for task in tasks:
         # An empty segment or NUL cannot be in either part, so the pair has one spelling.
         target = hashlib.sha256(f"{task.bucket}\0{task.key}".encode()).digest()[:16]
         first = seen.setdefault(target, task.n)
         if first != task.n:
-            earlier = next((each for each in again() if each.n == first), None)
-            other = redact_url(earlier.url) if earlier else f"file {first}"
-            raise DuplicateTargetError(
-                f"two files would land at s3://{task.bucket}/{task.key}: {other} and {redact_url(task.url)}"
-            )
+            same = [entry for n, entry in enumerate(entries()) if n in (first, task.n)]
+            files = [(FileEntry.model_validate(entry.raw).url, entry.where) for entry in same]
+            raise duplicate_target(task.bucket, task.key, *files)
         yield task
+
+
+def duplicate_target(bucket: str, key: str, *files: tuple[str, str]) -> DuplicateTargetError:
+    """`files` are the URL of each and its place in the list; `bucket` is empty where the deployment's own is meant."""
+    target = f"s3://{bucket}/{key}" if bucket else f"{key!r} in the landing bucket"
+    shown = " and ".join(f"{redact_url(url)} ({where})" for url, where in files)
+    return DuplicateTargetError(f"two files would land at {target}: {shown}")

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from sluiceway.spec import presets
 from sluiceway.spec.auth import Auth, NoAuth, SmartAuth, Strict
+from sluiceway.spec.links import check_texts
 from sluiceway.spec.mistakes import expected
 from sluiceway.spec.requests import Request, Start
 from sluiceway.spec.templates import (
@@ -195,7 +196,7 @@ class HttpSource(Strict):
 
     type: Literal["http"]
     preset: str | None = None
-    values: Annotated[dict[str, str], Field(alias="with")] = {}
+    values: Annotated[dict[str, str], Field(alias="with"), AfterValidator(check_texts)] = {}
     auth: Auth = NoAuth()
     start: Annotated[
         Annotated[Start, Tag("one")] | Annotated[list[Start], Field(min_length=1, max_length=10), Tag("several")],

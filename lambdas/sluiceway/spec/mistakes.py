@@ -5,7 +5,9 @@ Knows which values may be shown: a mistake ends up in logs and on screens, so no
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +22,8 @@ AUTH_TYPES = ("none", "basic", "bearer", "api-key", "oauth2", "smart", "aws-sigv
 # Where everything is wrong, the first hundred say enough; the text also has to fit an error of Step Functions.
 MAX_MISTAKES = 100
 SHOWN_CHARS = 80
+SHOWN_BITS = 128
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 # Fields whose values are secrets or may hold one.
 SECRET_FIELDS = frozenset({"headers", "body", "json", "task_token"})
 
@@ -34,9 +38,11 @@ _EXPECTED = {
     "extra_forbidden": "no such field",
     "missing": "a value",
     "string_type": "a string",
+    "string_unicode": "a string without half a surrogate pair",
     "string_too_short": "a longer string",
     "int_type": "a whole number",
     "float_type": "a number",
+    "finite_number": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "an object",
@@ -46,10 +52,10 @@ _EXPECTED = {
 }
 
 
-def expected(text: str) -> PydanticCustomError:
+def expected(text: str, *, at: str | None = None, found: str | None = None) -> PydanticCustomError:
     """The error a validator raises: `text` says what was expected, as `a whole number from 1 to 100`. It must not
-    quote the value."""
-    return PydanticCustomError("expected", "{text}", {"text": text})
+    quote the value. `at` is the name, in an object, of the value that is wrong; `found` is what to show of it."""
+    return PydanticCustomError("expected", "{text}", {"text": text, "at": at, "found": found})
 
 
 def mistakes_of(error: ValidationError, where: str = "") -> list[FieldError]:
@@ -73,8 +79,10 @@ def found(value: Any, *, secret: bool = False) -> str:
             return "null"
         case bool():
             return "true" if value else "false"
-        case int() | float():
-            return str(value)
+        case int():
+            return str(value) if value.bit_length() <= SHOWN_BITS else "a number of too many digits"
+        case float():
+            return "no number (NaN)" if value != value else str(value)
         case dict():
             return "an object"
         case list() | tuple():
@@ -83,14 +91,24 @@ def found(value: Any, *, secret: bool = False) -> str:
             return REDACTED
         case str():
             return _shown(value)
+        case date():
+            return "a date; in quotes it is a string"
     return type(value).__name__
 
 
 def _shown(text: str) -> str:
-    # A link that is too broken to be seen as one still has its signature after the question mark, a password before
-    # the at sign.
-    text = redact_text(text.partition("?")[0].rpartition("@")[2])
-    return repr(text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…")
+    bare = _without_secrets(text)
+    return repr(bare if len(bare) <= SHOWN_CHARS else bare[:SHOWN_CHARS] + "…")
+
+
+def _without_secrets(text: str) -> str:
+    """What of a text may be shown. A link too broken to be parsed still has its signature after the question mark and a
+    password before the at sign, which may hold any character; with neither it is shown, however broken its port is."""
+    scheme, mark, rest = text.partition("://")
+    bare = rest.partition("#")[0].partition("?")[0] if mark else text.partition("?")[0]
+    if "@" in text:
+        bare = bare.rpartition("@")[2] if "@" in bare else REDACTED
+    return f"{scheme}://{bare}" if mark and _SCHEME.fullmatch(scheme) else redact_text(bare)
 
 
 def _mistake(details: ErrorDetails, where: str) -> FieldError:
@@ -103,7 +121,11 @@ def _mistake(details: ErrorDetails, where: str) -> FieldError:
             written.append(step)
     location = tuple(written)
     secret = not SECRET_FIELDS.isdisjoint(str(step) for step in location)
+    context = details.get("ctx", {})
+    if context.get("at") is not None:
+        location = (*location, context["at"])
     shown = "nothing" if kind in ("missing", "union_tag_not_found") else found(details["input"], secret=secret)
+    shown = context.get("found") or shown
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         location, shown = (*location, "type"), _tag(details["input"])
     if kind == "extra_forbidden":

@@ -14,14 +14,19 @@ import jmespath
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field
 
-from sluiceway.spec.entries import check_url
-from sluiceway.spec.mistakes import expected
+from sluiceway.redact import CREDENTIAL_HEADERS
+from sluiceway.spec.links import ELSEWHERE, check_texts, check_url, refuse_user_info
+from sluiceway.spec.mistakes import expected, found
 
 PLACEHOLDER = re.compile(r"\{\{((?:(?!\}\}).)*)\}\}", re.DOTALL)
 # `name:path`. A colon stands in JMESPath only inside brackets and braces, so no expression begins like this.
 PLACE = re.compile(r"\s*([A-Za-z][A-Za-z0-9_-]*)\s*:\s*(.+?)\s*", re.DOTALL)
 # RFC 9110, 5.6.2: a field name is a token. A value with a line break would be a second header.
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# What stands around a credential that an earlier reply told: a scheme, as `Bearer `, or a name, as `session=`.
+AROUND = re.compile(r"[A-Za-z_-]{0,20}[ =]?")
+# Places whose values are the document's own, or no secrets.
+NO_REPLIES = ("with", "job", "callback")
 
 
 def check_path(path: str) -> str:
@@ -53,21 +58,36 @@ def places_of(value: Any) -> list[tuple[str | None, str]]:
 def check_template(value: Any) -> Any:
     for _, path in places_of(value):
         check_path(path)
-    return value
+    return check_texts(value)
 
 
 def check_url_template(url: str) -> str:
-    check_template(url)
-    if not PLACEHOLDER.match(url):
-        check_url(PLACEHOLDER.sub("x", url))
+    for _, path in places_of(url):
+        check_path(path)
+    filled = PLACEHOLDER.sub("x", url)
+    if PLACEHOLDER.match(url):
+        refuse_user_info(filled)
+    else:
+        check_url(filled)
     return url
 
 
 def check_headers(headers: dict[str, str]) -> dict[str, str]:
+    """A job document is kept as it is, so a credential in it would be there for all who may read jobs."""
     for name, value in headers.items():
+        # The name is what was found and not in the path: with a colon behind it, it is taken for the header itself.
         if not HEADER_NAME.fullmatch(name) or not all(char.isprintable() or char == "\t" for char in value):
-            raise expected("header names and values of HTTP")
+            raise expected("header names and values of HTTP", found=found(name))
+        if name.lower() in CREDENTIAL_HEADERS and not _is_from_a_reply(value):
+            raise expected(f"headers without credentials: {ELSEWHERE}", found=found(name))
     return check_template(headers)  # type: ignore[no-any-return]
+
+
+def _is_from_a_reply(value: str) -> bool:
+    """Whether all that is secret in the value is looked up in what the API has answered."""
+    places = places_of(value)
+    are_replies = bool(places) and all(place not in NO_REPLIES for place, _ in places)
+    return are_replies and AROUND.fullmatch(PLACEHOLDER.sub("", value)) is not None
 
 
 JmesPath = Annotated[str, Field(min_length=1), AfterValidator(check_path)]

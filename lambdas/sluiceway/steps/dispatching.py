@@ -13,7 +13,7 @@ from typing import Any
 
 from sluiceway.aws.file_table import BATCH_KEYS
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import DuplicateTargetError, FieldError, InvalidJobError
+from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import sources
 from sluiceway.exports.adopting import adopt
 from sluiceway.exports.blocks import Position
@@ -21,8 +21,8 @@ from sluiceway.job_files import UNITS, get_json, key_of, new_work_folder
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
 from sluiceway.landing.relaying import TimeLeft
-from sluiceway.redact import redact_url
 from sluiceway.spec import Job, load_job, read_more
+from sluiceway.spec.entries import duplicate_target, without_credentials
 from sluiceway.spec.mistakes import MAX_MISTAKES
 from sluiceway.steps.announcing import announce_job
 from sluiceway.steps.dispatch_lists import Lists, Totals
@@ -94,7 +94,7 @@ class Dispatch:
             counted = _Counted(block.entries)
             self._add(
                 read_more(
-                    counted,
+                    map(without_credentials, counted),
                     self.draft.n,
                     self.mistakes,
                     bucket=self.row.destination["bucket"],
@@ -133,10 +133,8 @@ class Dispatch:
         twice, missing = self.targets.judge()
         if twice is not None:
             first, second = self.lists.find(*twice)
-            raise DuplicateTargetError(
-                f"two files would land at s3://{first.bucket}/{first.key}: "
-                f"{redact_url(first.url)} and {redact_url(second.url)}"
-            )
+            files = [(task.url, f"file {task.n + 1}") for task in (first, second)]
+            raise duplicate_target(first.bucket, first.key, *files)
         add_missing(self.services, self.row, missing, self.lists)
 
 

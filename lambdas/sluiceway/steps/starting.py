@@ -55,9 +55,13 @@ def _read_document(services: Services, request: Any) -> Any | SluicewayError:
         return json.loads(get_bytes(services, job["bucket"], job["key"]))
     except SluicewayError as error:
         return error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         # The parser's text names line and column and does not quote the document.
-        text = str(error) if isinstance(error, json.JSONDecodeError) else "bytes that are not UTF-8"
+        text = (
+            str(error)
+            if isinstance(error, json.JSONDecodeError)
+            else "bytes that are not UTF-8, or too many digits or levels"
+        )
         return InvalidJobError([FieldError("job", text, "a JSON document")])
 
 

@@ -96,6 +96,13 @@ BAD = [
     ("an unknown field", "l.jsonl", b'{"url":"https://h/a","sise":5}',
      ["l.jsonl line 1, sise: expected no such field"]),
     ("a broken array", "l.json", b'["https://h/a", ', ["l.json[1]: expected a JSON array"]),
+    ("an array and more", "l.json", b'["https://h/a"] x', ["l.json[1]: expected a JSON array"]),
+    ("an array of no depth that has an end", "l.json", b"[" * 100_000,
+     ["l.json[0]: expected at most 64 levels of nesting, found more"]),
+    ("a number of too many digits in an array", "l.json", b'[{"size": ' + b"9" * 5000 + b"}]",
+     ["l.json[0]: expected a JSON array"]),
+    ("a line of no depth that has an end", "l.jsonl", b'{"url": ' + b"[" * 100_000 + b"\n",
+     ["l.jsonl line 1: expected at most 64 levels of nesting, found more"]),
     ("an array of the wrong things", "l.json", b'["https://h/a", {"key":"x"}]', ["l.json[1].url: expected a value"]),
     ("not a url", "l.txt", b"https://h/a\nht!tp\n",
      ["l.txt line 2, url: expected a URL like https://host/path, found 'ht!tp'"]),
@@ -112,6 +119,14 @@ BAD = [
     ("a column twice", "l.csv", b"url,url\n", ["l.csv line 1: expected each column once"]),
     ("too many cells", "l.csv", b"url,size\nhttps://h/a,5,6\n", ["l.csv line 2: expected at most 2, found 3 cells"]),
     ("a size that is none", "l.csv", b"url,size\nhttps://h/a,5kB\n", ["l.csv line 2, size: expected a whole number"]),
+    ("a size of too many digits", "l.csv", b"url,size\nhttps://h/a," + b"9" * 5000 + b"\n",
+     ["l.csv line 2, size: expected a whole number"]),
+    ("a size that no store has", "l.csv", b"url,size\nhttps://h/a,99999999999999999999\n",
+     ["l.csv line 2, size: expected at most 9223372036854775807, found 99999999999999999999"]),
+    ("a key and a size", "l.jsonl", b'{"url":"https://h/a","size":"x","key":"a//b"}',
+     ["l.jsonl line 1, size: expected a whole number", "l.jsonl line 1, key: expected a key without empty segments"]),
+    ("a password", "l.txt", b"https://me:pw@h/a\n",
+     ["l.txt line 1, url: expected a URL without a user or password: they belong in a secret"]),
     ("a negative size", "l.jsonl", b'{"url":"https://h/a","size":-1}', ["l.jsonl line 1, size: expected at least 0"]),
     ("an open quote", "l.csv", b'url\n"https://h/a\n', ["l.csv line 2: expected CSV"]),
     ("a digest of the wrong length", "l.csv", b"url,sha256\nhttps://h/a,abc\n",
@@ -133,7 +148,12 @@ def test_every_mistake_is_told_with_its_place(name: str, data: bytes, expected: 
     assert [text.startswith(start) for text, start in zip(told, expected, strict=True)] == [True] * len(told), told
 
 
-@pytest.mark.parametrize("link", ["htp:/h/a?sig=planted", "ftp://u:planted@h/a", "https://h/a b?sig=planted"])
+@pytest.mark.parametrize(
+    "link",
+    ["htp:/h/a?sig=planted", "ftp://u:planted@h/a", "https://h/a b?sig=planted", "https://u:planted@h/a",
+     "https://u:planted/1@h/a", "https://u:planted?1@h/a", "https://u:planted#1@h/a", "u:planted@h/a",
+     "https://h:99999/a?sig=planted", "https://[h/a#planted", "see u:planted@h https://h:x/a"],
+)  # fmt: skip
 def test_a_mistake_shows_no_secret(link: str) -> None:
     with pytest.raises(InvalidJobError) as caught:
         tasks_of(json.dumps({"url": link}).encode(), "l.jsonl")
@@ -144,6 +164,12 @@ def test_a_hundred_mistakes_are_enough() -> None:
     with pytest.raises(InvalidJobError) as caught:
         tasks_of(b"nonsense\n" * 1000, "l.txt")
     assert len(caught.value.mistakes) == 100
+
+
+@pytest.mark.parametrize("text", ["5", '{"item": ["https://h/a"]}'])
+def test_what_is_no_array_is_told_where_one_was_stated(text: str) -> None:
+    with pytest.raises(InvalidJobError, match="^l.json: expected a JSON array of files, found something else$"):
+        tasks_of(text.encode(), "l.json", "json")
 
 
 def test_a_stated_format_outweighs_the_content() -> None:
@@ -225,23 +251,25 @@ def test_what_was_written_is_read(format: str, rows: list[dict[str, Any]], mark:
         assert [(task.size, dict(task.digests)) for task in tasks] == stated
 
 
-def test_duplicate_targets_name_both_urls_without_their_secrets(tmp_path: Path) -> None:
+def test_duplicate_targets_name_both_files_without_their_secrets(tmp_path: Path) -> None:
     path = tmp_path / "list.txt"
-    path.write_text("https://h/a?sig=x\nhttps://h/b\nhttps://g/a?sig=y\n")
+    path.write_text("https://h/a?sig=x\n# b\nhttps://h/b\nhttps://g/a?sig=y\n")
 
-    def tasks() -> Any:
-        return read_tasks(file_entries(path), bucket="landing", prefix="in/")
+    def entries() -> Any:
+        return file_entries(path)
 
-    with pytest.raises(DuplicateTargetError) as caught:
-        list(refuse_duplicates(tasks(), again=tasks))
-    assert str(caught.value) == (
-        "two files would land at s3://landing/in/a: https://h/a?redacted and https://g/a?redacted"
-    )
+    for bucket, target in (("landing", "s3://landing/in/a"), ("", "'in/a' in the landing bucket")):
+        with pytest.raises(DuplicateTargetError) as caught:
+            list(refuse_duplicates(read_tasks(entries(), bucket=bucket, prefix="in/"), entries))
+        assert str(caught.value) == (
+            f"two files would land at {target}: "
+            "https://h/a?redacted (list.txt line 1) and https://g/a?redacted (list.txt line 4)"
+        )
 
 
 def test_one_key_in_two_buckets_is_no_duplicate() -> None:
     listed = [FileTask("https://h/a", "one", "k", n=0), FileTask("https://h/a", "two", "k", n=1)]
-    assert list(refuse_duplicates(listed, again=lambda: listed)) == listed
+    assert list(refuse_duplicates(listed, lambda: ())) == listed
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,85 @@
+"""JSON and YAML as strictly as a job is read: every field once, and every mistake an InvalidJobError that says where.
+
+Knows the parsers' own errors and quotes nothing of the document, which may hold links. Refuses to know what a job is.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sluiceway.errors import FieldError, InvalidJobError
+
+# Python converts no more, and calls it a setting of its own.
+MAX_DIGITS = 4300
+TOO_DEEP = "too many levels of nesting"
+
+
+def parse_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes(), object_pairs_hook=once, parse_int=_whole)
+    except RecursionError:
+        told = TOO_DEEP
+    except UnicodeDecodeError:
+        told = "bytes that are not UTF-8"
+    except ValueError as error:
+        told = str(error)
+    raise InvalidJobError([FieldError("job", told, "JSON")])
+
+
+def parse_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_bytes(), _StrictLoader)
+    except RecursionError:
+        told = TOO_DEEP
+    except yaml.MarkedYAMLError as error:
+        told = _told(error)
+    except yaml.YAMLError as error:
+        told = " ".join(str(error).split())
+    raise InvalidJobError([FieldError("job", told, "YAML")])
+
+
+def once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
+    """An object whose fields stand once. Raises ValueError naming one that is doubled: of two, one would be ignored."""
+    fields: dict[Any, Any] = {}
+    for name, value in pairs:
+        if name in fields:
+            raise ValueError(f"the field {name!r} twice in one object")
+        fields[name] = value
+    return fields
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """YAML 1.2 asks that keys of a mapping be unique; PyYAML takes the last. And what PyYAML cannot make a value of, as
+    a date of a month that is none, it tells without a place."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        try:
+            once([(self.construct_object(key, deep=True), None) for key, _ in node.value])
+        except (TypeError, ValueError) as error:
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
+        return super().construct_mapping(node, deep)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            kind = node.tag.rpartition(":")[2]
+            problem = f"what looks like a value of the kind {kind} and is none; in quotes it is a string"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+
+def _told(error: yaml.MarkedYAMLError) -> str:
+    """What and where, without the line itself, which PyYAML quotes."""
+    mark = error.problem_mark or error.context_mark
+    place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else None
+    return ", ".join(part for part in (error.context, error.problem, place) if part)

@@ -1,0 +1,81 @@
+"""URLs as users write them: what is wrong with one, told without quoting what may be secret.
+
+Knows that a user or password in a URL is a credential in the clear: it is refused where users write it, and taken out
+where somebody else's list has it. Refuses to know whether a host may be asked: the URL policy says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from sluiceway.redact import REDACTED, redact_url
+from sluiceway.spec.mistakes import expected
+
+# The user-info of a URL, wherever it stands in a text; also of one too broken to be parsed.
+_USER_INFO = re.compile(r"://([^\s/?#\"'<>]*)@")
+ELSEWHERE = "they belong in a secret that auth or headers_secret names"
+NO_USER = f"a URL without a user or password: {ELSEWHERE}"
+WITH_USER = "one with them"
+MAX_PORT = 65535
+
+
+def check_url(url: str) -> str:
+    """Raises the expectation that `url` fails."""
+    if not url.isprintable() or " " in url:
+        raise expected("a URL without spaces and control characters")
+    refuse_user_info(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise expected("a URL whose host is a name or an address, IPv6 in brackets") from None
+    if parts.scheme not in ("http", "https"):
+        raise expected("a URL like https://host/path")
+    if not parts.hostname:
+        raise expected("a URL that names a host, like https://host/path")
+    if not _has_good_port(parts):
+        raise expected(f"a URL whose port is a number from 1 to {MAX_PORT}")
+    return url
+
+
+def refuse_user_info(url: str) -> str:
+    """Raises the expectation that a URL with a user or password fails."""
+    if has_user_info(url):
+        raise expected(NO_USER, found=WITH_USER)
+    return url
+
+
+def has_user_info(url: str) -> bool:
+    """Whether a URL holds a user or password; one that `without_user_info` made holds none."""
+    found = _USER_INFO.match(url, url.index("://")) if "://" in url else None
+    return found is not None and found[1] != REDACTED
+
+
+def without_user_info(url: str) -> str:
+    """`https://me:pw@host/a?sig=1` -> `https://redacted@host/a?redacted`: it says that there was one, so the URL policy
+    rejects the file, and is no secret. A URL too broken to be parsed stays as it is."""
+    scheme, mark, rest = redact_url(url).partition("://")
+    return f"{scheme}{mark}{REDACTED}@{rest}" if mark else url
+
+
+def check_texts(value: Any) -> Any:
+    """Raises the expectation that a value fails if a text in it, whatever its depth, has a URL with a password."""
+    match value:
+        case str():
+            if any(":" in found for found in _USER_INFO.findall(value)):
+                raise expected(NO_USER, found=WITH_USER)
+        case dict():
+            for each in (*value, *value.values()):
+                check_texts(each)
+        case list():
+            for each in value:
+                check_texts(each)
+    return value
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
