@@ -14,6 +14,7 @@ from pathlib import Path
 
 from bench.build import file_of
 from bench.figures import Record, save
+from bench.held import held
 from bench.measure import RunError, run
 from bench.paths import MIB
 from bench.peers.catalogue import Errand, Peer
@@ -46,11 +47,10 @@ def measure(
     client, server_cores = cores_of(matrix.cores)
     failed: dict[str, str] = {}
     files = {size: file_of(size)[1] for size in matrix.sizes}
-    with Server(server_cores) as server:
+    with Server(server_cores) as server, held(file_of(size)[0] for size in matrix.sizes):
         for turn in range(matrix.rounds):
             for scheme in matrix.schemes:
                 for size in matrix.sizes:
-                    warm(file_of(size)[0])
                     # Another order each round: who ran before decides how fresh the memory is and how warm the cache.
                     for peer in random.Random(f"{turn} {scheme} {size}").sample(peers, len(peers)):
                         if peer.name in failed:
@@ -86,14 +86,6 @@ def _one(
     if peer.stores and received.bytes != size:
         raise RunError(f"the sink was sent {received.bytes} of {size} bytes")
     return Record(matrix.suite, scheme, matrix.cores, size, peer.name, turn, done.cpu, done.wall, done.peak_mib)
-
-
-def warm(path: Path) -> None:
-    """Reads the file through the page cache: a source that waits for its disk makes its client wake up more often."""
-    block = memoryview(bytearray(MIB))
-    with path.open("rb", buffering=0) as file:
-        while file.readinto(block):  # type: ignore[attr-defined]
-            continue
 
 
 def _tell(record: Record) -> None:
