@@ -5,6 +5,7 @@ Knows the engine's own reasons. Refuses to know what the engine is used for.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,19 +18,36 @@ if TYPE_CHECKING:
     from local.engine import Engine
 
 
+# A full disk still makes files, but takes nothing into them. What a small job and its log need themselves.
+PROBE_BYTES = 1024**2
+
+
+def make_folder(landed: Path) -> None:
+    """Raises InvalidJobError where nothing can land there."""
+    try:
+        landed.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=landed) as file:
+            file.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        found = f"{str(landed)!r} ({error.strerror})"
+        raise InvalidJobError([FieldError("--landed", found, "a folder that can be made and written to")]) from error
+
+
 @contextmanager
 def running_engine(
     landed: Path, settings: Mapping[str, str], secrets: Path | None, progress: JobProgress, *, port: int = 0
 ) -> Iterator[Engine]:
-    """Raises InvalidJobError where another engine has the folder or no job can be put there for want of space, and
-    what Engine raises otherwise."""
+    """Raises InvalidJobError where the folder cannot be used or no job can be put there for want of space, and what
+    Engine raises otherwise."""
     progress.doing("setting up the engine")
     # Here, not above: moto and CDK take seconds to import, and a wrong argument needs neither.
     from botocore.exceptions import ClientError
 
-    from local.claim import FolderBusyError
     from local.engine import Engine
-    from local.s3_errors import FULL
+    from local.folder import FolderUnusableError
+    from local.s3_errors import FULL, TAKEN
+
+    expected = {FULL: "a folder with space for the job", TAKEN: "a folder, or nothing yet, for each bucket"}
 
     def on_step(step: str) -> None:
         progress.doing(f"setting up the engine: {step}")
@@ -38,15 +56,13 @@ def running_engine(
         try:
             engine = Engine(landed.resolve(), settings=settings, secrets=secrets, port=port, on_step=on_step)
             stack.enter_context(engine)
-        except FolderBusyError as error:
-            mistake = FieldError("--landed", str(error), "a folder that no other engine uses meanwhile")
-            raise InvalidJobError([mistake]) from error
+        except FolderUnusableError as error:
+            raise InvalidJobError([FieldError("--landed", str(error), error.expected)]) from error
         try:
             yield engine
         except ClientError as error:
             said = error.response["Error"]
-            if said.get("Code") != FULL:
+            if said.get("Code") not in expected:
                 raise
-            raise InvalidJobError(
-                [FieldError("--landed", said["Message"], "a folder with space for the job")]
-            ) from error
+            mistake = FieldError("--landed", said["Message"], expected[said["Code"]])
+            raise InvalidJobError([mistake]) from error

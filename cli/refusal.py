@@ -10,17 +10,18 @@ import sys
 
 from cli.exits import Exit
 from sluiceway.errors import InvalidJobError, JobError
+from sluiceway.spec.mistakes import without_secrets
 
 
 def refuse(job: str, error: JobError | ValueError, *, as_json: bool) -> Exit:
-    """`job` names what a JobError is about; any other ValueError is about the settings given with --set."""
+    """`job` names what a JobError is about, unless all its mistakes are one option's; any other ValueError is about the
+    settings given with --set."""
     if isinstance(error, InvalidJobError):
         lines = [str(mistake) for mistake in error.mistakes]
     else:
         lines = str(error).splitlines()
-    about = job if isinstance(error, JobError) else "--set"
     print(
-        f"Error: {about} is not valid; nothing was started.",
+        f"Error: {_about(job, error)} is not valid; nothing was started.",
         *(f"  {line}" for line in lines),
         sep="\n",
         file=sys.stderr,
@@ -29,3 +30,13 @@ def refuse(job: str, error: JobError | ValueError, *, as_json: bool) -> Exit:
         kind = error.type if isinstance(error, JobError) else "InvalidSettingError"
         print(json.dumps({"job_id": None, "status": "INVALID", "error": {"type": kind, "message": "; ".join(lines)}}))
     return Exit.INVALID
+
+
+def _about(job: str, error: JobError | ValueError) -> str:
+    """A job may be given as a link, which is shown without its secrets."""
+    if not isinstance(error, JobError):
+        return "--set"
+    places = {mistake.path for mistake in error.mistakes} if isinstance(error, InvalidJobError) else set()
+    if len(places) == 1 and next(iter(places)).startswith("--"):
+        return places.pop()
+    return without_secrets(job) if "://" in job else job

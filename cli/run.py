@@ -6,29 +6,29 @@ happens. Refuses to know how the engine works inside and how a view is drawn.
 
 from __future__ import annotations
 
-import tempfile
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cli.embedded import running_engine
+from cli.embedded import make_folder, running_engine
 from cli.exits import Exit, of_job
 from cli.follow import outcome, show_until_end, tell
 from cli.jobs import JobsClient, JobView
 from cli.load import Loaded, load
 from cli.refusal import refuse
 from cli.signals import terminated_as_interrupt
+from cli.trust import hint
 from cli.view import JobProgress
 from cli.watch import Watch
 from infra.settings import Settings, split_assignments
-from sluiceway.errors import FieldError, InvalidJobError, JobError
+from sluiceway.errors import InvalidJobError, JobError, PolicyError
+from sluiceway.jobs.states import FileState
 
 # Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
 PROGRESS_SECONDS = "1"
 # The engine delivers the events that end a stopped job at once, and knows when they were heard; AWS may take minutes.
 SETTLE_SECONDS = 5.0
-# A full disk still makes files, but takes nothing into them. What a small job and its log need themselves.
-PROBE_BYTES = 1024**2
 
 
 def run(
@@ -38,7 +38,7 @@ def run(
     try:
         loaded = load(job)
         settings = _settings(assignments, allow_source, loaded)
-        _make_folder(landed)
+        make_folder(landed)
     except (JobError, ValueError) as error:
         return refuse(job, error, as_json=as_json)
     try:
@@ -62,18 +62,19 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Pat
             outputs = landed / jobs.jobs_bucket / jobs.outputs_prefix(view.job_id)
             progress.stop()
             tell(outcome(view, seconds, str(outputs)), jobs, as_json=as_json)
+            if not as_json and (refused := hint(_refusals(view, jobs))):
+                print(refused, file=sys.stderr)
     return Exit.INTERRUPTED if interrupted else of_job(view.state, (view.error or {}).get("type"))
 
 
-def _make_folder(landed: Path) -> None:
-    """Raises InvalidJobError where nothing can land there."""
-    try:
-        landed.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=landed) as file:
-            file.write(bytes(PROBE_BYTES))
-    except OSError as error:
-        found = f"{str(landed)!r} ({error.strerror})"
-        raise InvalidJobError([FieldError("--landed", found, "a folder that can be made and written to")]) from error
+def _refusals(view: JobView, jobs: JobsClient) -> Iterator[tuple[str, str]]:
+    """What the URL policy refused, the job's own requests and then its files: each URL and why."""
+    if view.error is not None:
+        yield "", view.error["message"]
+    if view.counts.files[FileState.REJECTED.value]:
+        for line in jobs.read_report(view.job_id):
+            if line["error"] and line["error"]["type"] == PolicyError.__name__:
+                yield line["url"], line["error"]["message"]
 
 
 def _follow(loaded: Loaded, watch: Watch, progress: JobProgress) -> tuple[JobView, bool]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from infra.parsing import Parser, Wrong, many, number, one_of, optional, text, whole
+from sluiceway.source.hosts import wrong_source
 
 MIB = 1024**2
 GIB = 1024**3
@@ -57,8 +58,6 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 # S3's rules for a bucket's name, without the rarities. https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
 BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-# HOST or HOST:PORT, an IPv6 address in brackets.
-SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 # HOST, or .DOMAIN for every host below it.
 HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 BUS = re.compile(r"[A-Za-z0-9._/-]{1,256}")
@@ -81,6 +80,13 @@ def _part_mib(value: Any) -> int | str:
         return int(whole(*PART_MIB)(value))
     except Wrong as wrong:
         raise Wrong(f"auto, or {wrong} (MiB)") from wrong
+
+
+def _source(value: Any) -> str:
+    wrong = wrong_source(value) if isinstance(value, str) else "HOST or HOST:PORT"
+    if wrong is not None:
+        raise Wrong(wrong)
+    return str(value)
 
 
 def _setting(default: Any, parse: Parser, about: str) -> Any:
@@ -131,9 +137,7 @@ class Settings:
     progress_seconds: float = _setting(10.0, number(0.1, 900), "how often a file in flight reports its bytes")
     deadline_minutes: int = _setting(720, whole(1, 14 * 24 * 60), "how long a job may take in all")
 
-    allowed_sources: tuple[str, ...] = _setting(
-        (), many(text(SOURCE, "HOST or HOST:PORT")), "hosts permitted although private or plain http"
-    )
+    allowed_sources: tuple[str, ...] = _setting((), many(_source), "hosts permitted although private or plain http")
     only_hosts: tuple[str, ...] = _setting(
         (), many(text(HOST, "HOST or .DOMAIN")), "where given, no other host is a source; .DOMAIN means all below it"
     )

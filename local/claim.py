@@ -10,12 +10,15 @@ import fcntl
 import os
 from pathlib import Path
 
+from local.folder import FolderUnusableError
 
-class FolderBusyError(Exception):
+
+class FolderBusyError(FolderUnusableError):
     """Another engine keeps its objects in the folder. `pid` is its process, None while it is just starting."""
 
     def __init__(self, folder: Path, pid: int | None) -> None:
-        super().__init__(f"the engine of process {pid or '(unknown)'} keeps its objects in {folder}")
+        found = f"the engine of process {pid or '(unknown)'} keeps its objects in {folder}"
+        super().__init__(found, "a folder that no other engine uses meanwhile")
         self.folder = folder
         self.pid = pid
 

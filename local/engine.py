@@ -23,6 +23,7 @@ from botocore.config import Config
 
 from local import synth
 from local.calls import OnCall
+from local.folder import FolderUnusableError
 from local.front import Front
 from local.http import Server
 from local.lambda_types import Report
@@ -30,6 +31,7 @@ from local.lambda_worker import REGION
 from local.lambdas import Pool
 from local.patches import Patches
 from local.s3_api import S3
+from local.s3_errors import TAKEN, S3Error
 
 if TYPE_CHECKING:
     from local.deployment import Deployed
@@ -59,7 +61,7 @@ class Engine:
     told every request, `on_step` in words what is being set up.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
-    EngineBusyError, local.claim.FolderBusyError, OSError for a port that is taken.
+    EngineBusyError, local.folder.FolderUnusableError, OSError for a port that is taken.
     """
 
     def __init__(
@@ -191,7 +193,12 @@ class Engine:
         wanted = [*deployed.buckets, *_listed(self._settings, "destination_buckets")]
         wanted += [*_listed(self._settings, "manifest_buckets"), *_listed(self._settings, "landing_bucket")]
         for bucket in wanted:
-            s3.store.create_bucket(bucket)
+            try:
+                s3.store.create_bucket(bucket)
+            except S3Error as error:
+                if error.code != TAKEN:
+                    raise
+                raise FolderUnusableError(error.message, "a folder, or nothing yet, for each bucket") from error
         bus = self._settings.get("event_bus", "default")
         if bus != "default":
             self.client("events").create_event_bus(Name=bus)

@@ -11,8 +11,10 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 FULL = "InsufficientStorage"
+TAKEN = "BucketAlreadyExists"
 _STATUS = {
     "BadDigest": 400,
+    TAKEN: 409,
     "BucketAlreadyOwnedByYou": 409,
     "BucketNotEmpty": 409,
     "EntityTooLarge": 400,
@@ -66,6 +68,10 @@ class S3Error(Exception):
 
 def no_such_bucket(bucket: str) -> S3Error:
     return S3Error("NoSuchBucket", "The specified bucket does not exist", BucketName=bucket)
+
+
+def bucket_taken(path: Path) -> S3Error:
+    return S3Error(TAKEN, f"a file is where the folder of the bucket would be: {path}", BucketName=path.name)
 
 
 def no_such_key(key: str) -> S3Error:

@@ -64,12 +64,18 @@ class Page:
 
 
 class Index:
+    """The rows in `file`. Raises sqlite3.DatabaseError where that is something else."""
+
     def __init__(self, file: Path) -> None:
         self._lock = threading.RLock()
         self._db = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")
-        self._db.execute(_SCHEMA)
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=OFF")
+            self._db.execute(_SCHEMA)
+        except sqlite3.DatabaseError:
+            self._db.close()
+            raise
 
     def close(self) -> None:
         with self._lock:

@@ -15,6 +15,7 @@ import hashlib
 import os
 import re
 import shutil
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
@@ -23,7 +24,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from local.claim import Claim
-from local.s3_errors import S3Error, no_such_bucket, no_such_key, precondition_failed
+from local.folder import in_the_way, no_index
+from local.s3_errors import S3Error, bucket_taken, no_such_bucket, no_such_key, precondition_failed
 from local.s3_index import Index, ObjectRecord
 
 HIDDEN = ".sluiceway"
@@ -55,21 +57,29 @@ class Conditions:
 
 class Store:
     """One landed folder, which no other store may have meanwhile. Every method raises S3Error as S3 would. `close()`
-    removes all that is temporary. Raises FolderBusyError (local/claim.py)."""
+    removes all that is temporary. Raises FolderUnusableError (local/folder.py), and of it FolderBusyError."""
 
     def __init__(self, landed: Path) -> None:
         self.root = landed
         self.hidden = landed / HIDDEN
-        (self.hidden / "odd").mkdir(parents=True, exist_ok=True)
-        self._claim = Claim(landed, self.hidden / "engine.lock")
+        try:
+            (self.hidden / "odd").mkdir(parents=True, exist_ok=True)
+            self._claim = Claim(landed, self.hidden / "engine.lock")
+            self._open(self.hidden / "objects.sqlite")
+        except OSError as error:
+            raise in_the_way(Path(error.filename or self.hidden), error) from error
+
+    def _open(self, index: Path) -> None:
         try:
             for left in self.hidden.glob("scratch-*"):  # by engines that were killed
                 shutil.rmtree(left, ignore_errors=True)
             self.scratch = Path(tempfile.mkdtemp(prefix="scratch-", dir=self.hidden))
-            self._index = Index(self.hidden / "objects.sqlite")
+            self._index = Index(index)
             self.reconcile()
-        except BaseException:
+        except BaseException as error:
             self._claim.close()
+            if isinstance(error, sqlite3.DatabaseError):
+                raise no_index(index, error) from error
             raise
 
     def close(self) -> None:
@@ -90,7 +100,10 @@ class Store:
     def create_bucket(self, bucket: str) -> None:
         if not _BUCKET_NAME.fullmatch(bucket):
             raise S3Error("InvalidBucketName", "The specified bucket is not valid.", BucketName=bucket)
-        (self.root / bucket).mkdir(exist_ok=True)
+        try:
+            (self.root / bucket).mkdir(exist_ok=True)
+        except FileExistsError:
+            raise bucket_taken(self.root / bucket) from None
 
     def delete_bucket(self, bucket: str) -> None:
         self.need_bucket(bucket)

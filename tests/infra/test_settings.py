@@ -64,6 +64,7 @@ def test_text_and_typed_values_become_the_settings_type(name: str, given: Any, v
         ("progress_seconds", "soon", "a number from 0.1 to 900"),
         ("progress_seconds", "nan", "a number from 0.1 to 900"),
         ("allowed_sources", "https://host/", "a list, each item HOST or HOST:PORT"),
+        ("allowed_sources", "h:99999", "a list, each item HOST or HOST:PORT with a port from 1 to 65535"),
         ("only_hosts", "*.cdn.example", "a list, each item HOST or .DOMAIN"),
         ("only_hosts", "host:8080", "a list, each item HOST or .DOMAIN"),
         ("destination_buckets", "bucket/*", "a list, each item the name of a bucket"),

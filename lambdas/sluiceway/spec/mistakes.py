@@ -97,11 +97,11 @@ def found(value: Any, *, secret: bool = False) -> str:
 
 
 def _shown(text: str) -> str:
-    bare = _without_secrets(text)
+    bare = without_secrets(text)
     return repr(bare if len(bare) <= SHOWN_CHARS else bare[:SHOWN_CHARS] + "…")
 
 
-def _without_secrets(text: str) -> str:
+def without_secrets(text: str) -> str:
     """What of a text may be shown. A link too broken to be parsed still has its signature after the question mark and a
     password before the at sign, which may hold any character; with neither it is shown, however broken its port is."""
     scheme, mark, rest = text.partition("://")
