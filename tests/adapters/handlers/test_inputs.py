@@ -71,4 +71,4 @@ def test_two_files_with_one_target_are_refused_before_any_transfer(
     assert (answer["status"], source.requests, deployment.landed()) == ("FAILED", [], {})
     error = json.loads(deployment.read(f"jobs/{JOB}/summary.json"))["error"]
     assert error["type"] == "DuplicateTargetError"
-    assert f"{source.url('/0.csv')}?redacted and {source.url('/1.csv')}" in error["message"]
+    assert f"{source.url('/0.csv')}?redacted (file 1) and {source.url('/1.csv')} (file 2)" in error["message"]

@@ -1,0 +1,110 @@
+"""What the parsers themselves refuse: told as a mistake of the job, with the place, without the text around it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli.load import load
+from cli.refusal import refuse
+from sluiceway.errors import InvalidJobError
+
+DEEP = "[" * 100_000
+FILES = "source: {type: urls, files: []}\n"
+
+
+def told(path: Path) -> list[str]:
+    with pytest.raises(InvalidJobError) as caught:
+        load(str(path))
+    assert "planted" not in str(caught.value)
+    return [str(mistake) for mistake in caught.value.mistakes]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.json", '{"source":' + DEEP, "job: expected JSON, found too many levels of nesting"),
+        ("a.json", '{"source":\n' + DEEP, "job: expected JSON, found too many levels of nesting"),
+        ("a.json", '{"limits": {"max_concurrency": ' + "9" * 5000 + "}}",
+         "job: expected JSON, found a number of 5000 digits"),
+        ("a.json", '{"source": {"type": "urls", "files": [' + "[" * 99 + "]" * 99 + "]}}",
+         "job: expected at most 64 levels of nesting, found more"),
+        ("a.json", '{"job_id": "\udcff"}', "job: expected JSON, found bytes that are not UTF-8"),
+        ("a.yaml", DEEP[:5000], "job: expected YAML, found too many levels of nesting"),
+        ("a.yaml", f"job_id: 2026-13-45\n{FILES}",
+         "job: expected YAML, found what looks like a value of the kind timestamp and is none; in quotes it is a "
+         "string, line 1, column 9"),
+        ("a.yaml", f'{FILES}job_id: !!int "planted"\n',
+         "job: expected YAML, found what looks like a value of the kind int and is none; in quotes it is a string, "
+         "line 2, column 9"),
+        ("a.yaml", f"{FILES}job_id: {'9' * 5000}\n",
+         "job: expected YAML, found what looks like a value of the kind int and is none; in quotes it is a string, "
+         "line 2, column 9"),
+        ("a.yaml", f'{FILES}job_id: !!bool "planted"\n',
+         "job: expected YAML, found what looks like a value of the kind bool and is none; in quotes it is a string, "
+         "line 2, column 9"),
+        ("a.yaml", f'{FILES}job_id: !!timestamp "planted"\n',
+         "job: expected YAML, found what looks like a value of the kind timestamp and is none; in quotes it is a "
+         "string, line 2, column 9"),
+        ("a.yaml", "task_token: 'planted\n", "job: expected YAML, found while scanning a quoted scalar, found "
+         "unexpected end of stream, line 2, column 1"),
+        ("a.yaml", f"job_id: 2026-11-23\n{FILES}",
+         "job_id: expected 1 to 80 of letters, digits, '.', '_' and '-', the first a letter or digit, found a date; in "
+         "quotes it is a string"),
+        ("a.yaml", "", "job: expected an object, or a list of files, found nothing"),
+        ("a.yaml", "5", "job: expected an object, or a list of files, found 5"),
+    ],
+)  # fmt: skip
+def test_a_document_that_cannot_be_read_is_refused_by_its_place(
+    tmp_path: Path, name: str, text: str, expected: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(text.encode(errors="surrogateescape"))
+    assert told(path) == [expected]
+
+
+def test_a_list_of_no_depth_that_ends_is_refused_at_once(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(DEEP)
+    assert told(tmp_path / "a.json") == ["a.json[0]: expected at most 64 levels of nesting, found more"]
+    (tmp_path / "a.jsonl").write_text('{"url": "https://h/a"}\n{"url": ' + DEEP)
+    assert told(tmp_path / "a.jsonl") == ["a.jsonl line 2: expected at most 64 levels of nesting, found more"]
+
+
+@pytest.mark.parametrize("text", ["-", "/dev/stdin", "/dev/fd/0"])
+def test_stdin_is_not_read_and_the_text_says_what_to_do(text: str) -> None:
+    if Path(text).is_file():
+        pytest.skip("stdin is a regular file here")
+    with pytest.raises(InvalidJobError) as caught:
+        load(text)
+    assert str(caught.value) == (
+        f"JOB: expected a regular file: stdin and pipes are not read, so write what they say to one, found {text!r}"
+    )
+
+
+def test_a_folder_is_no_job_and_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        load(str(tmp_path))
+    assert str(caught.value) == f"JOB: expected a regular file, found the folder '{tmp_path}'"
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "a.json").write_text('{"source": {"type": "manifest", "location": "lists"}}')
+    assert told(tmp_path / "a.json") == ["source.location: expected a regular file, found the folder 'lists'"]
+
+
+def test_a_mistake_in_a_job_is_not_blamed_on_an_option(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(f"job_id: 2026-13-45\n{FILES}")
+    with pytest.raises(InvalidJobError) as caught:
+        load(str(path))
+    refuse(str(path), caught.value, as_json=False)
+    assert capsys.readouterr().err.startswith(f"Error: {path} is not valid; nothing was started.\n  job: expected YAML")
+
+
+def test_a_link_is_refused_without_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    link = "https://me:planted@example.org/list.csv?sig=planted"
+    with pytest.raises(InvalidJobError) as caught:
+        load(link)
+    refuse(link, caught.value, as_json=True)
+    out, err = capsys.readouterr()
+    assert err.startswith("Error: https://example.org/list.csv is not valid; nothing was started.\n  source.location: ")
+    assert "planted" not in out + err
