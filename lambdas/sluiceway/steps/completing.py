@@ -35,7 +35,9 @@ from sluiceway.wiring import Services
 # So many that files without an end fill a transaction of each shard: a job that broke early has an end to write for
 # every one of them.
 BLOCK_FILES = SHARDS * TRANSACTION_FILES
-DEADLINE = Failure("DeadlineExceededError", "the job's deadline passed before every file had its turn")
+DEADLINE = Failure("DeadlineExceededError", "the job's deadline passed before every file had come to its end")
+# Of a file that waited for its turn, and of one that was being moved.
+TOO_LATE = "the job's deadline passed before this file had landed"
 LOST = Failure("JobStoppedError", "the job ended before this file had come to an end of its own")
 
 UNLISTED = Failure("JobStoppedError", "the job ended before its files were listed")
@@ -208,7 +210,7 @@ def _end_of_the_rest(
     if cancelled:
         return FileResult(FileState.CANCELLED, reason="the job was cancelled"), failure
     if failure is None and past_deadline(job, time.time()):
-        return FileResult(FileState.CANCELLED, reason=DEADLINE.message), DEADLINE
+        return FileResult(FileState.CANCELLED, reason=TOO_LATE), DEADLINE
     if failure is None and past_failures(services, job):
         return FileResult(FileState.CANCELLED, reason="too many files of the job had failed"), None
     why = failure or LOST

@@ -117,7 +117,13 @@ def test_past_its_deadline_a_job_begins_no_more_files(deployment: Deployment, so
         deployment.process(owner, unit)
     answer = deployment.invoke("complete_job", owner)
     assert (answer["status"], answer["files"]["cancelled"], source.requests) == ("FAILED", 2, [])
-    assert json.loads(deployment.read(f"jobs/{JOB}/summary.json"))["error"]["type"] == "DeadlineExceededError"
+    assert json.loads(deployment.read(f"jobs/{JOB}/summary.json"))["error"] == {
+        "type": "DeadlineExceededError",
+        "message": "the job's deadline passed before every file had come to its end",
+    }
+    # One that was being moved had had its turn, so nothing is said of that.
+    reasons = {line["reason"] for line in deployment.lines(JOB, "report.jsonl")}
+    assert reasons == {"the job's deadline passed before this file had landed"}
 
 
 def test_past_its_failure_limit_a_job_begins_no_more_files(deployment: Deployment, source: SourceServer) -> None:
