@@ -93,7 +93,7 @@ def test_a_list_lands_and_the_last_line_is_the_outcome(tmp_path: Path, source: S
 
 def test_a_job_lands_in_the_buckets_it_names_and_a_person_is_told(tmp_path: Path, source: SourceServer) -> None:
     source.replies |= {"/a": Reply(Body(10)), "/b": Reply(Body(20))}
-    files = [source.url("/a"), {"url": source.url("/b"), "bucket": "other"}]
+    files = [source.url("/a"), {"url": source.url("/b"), "bucket": "other"}, "http://files.internal:81/c"]
     job = {
         "job_id": "mine",
         "source": {"type": "urls", "files": files},
@@ -102,10 +102,11 @@ def test_a_job_lands_in_the_buckets_it_names_and_a_person_is_told(tmp_path: Path
     (tmp_path / "job.yaml").write_text(json.dumps(job))  # JSON is YAML
     landed = tmp_path / "elsewhere"
     ended = sluiceway("run", tmp_path / "job.yaml", "--landed", landed, "--allow-source", source.host)
-    assert ended.code == 0, ended.stderr
+    assert ended.code == 1, ended.stderr
     assert (landed / "landing/p/a").read_bytes() == Body(10).read()
     assert (landed / "other/p/b").read_bytes() == Body(20).read()
-    assert "mine: COMPLETED" in ended.stdout
+    assert "mine: COMPLETED_WITH_FAILURES" in ended.stdout
+    assert "(if you trust that host: --allow-source files.internal:81)\n" in ended.stderr
     assert "mine TRANSFERRING" in ended.stderr
 
 
