@@ -39,8 +39,10 @@ def test_an_input_that_is_no_job_fails_under_the_executions_name(
 
 @pytest.mark.parametrize(
     ("body", "error"),
-    [(b"{", InvalidJobError), (b"\xff", InvalidJobError), (b"[]", InvalidJobError), (None, SinkError)],
-)
+    [(b"{", InvalidJobError), (b"\xff", InvalidJobError), (b"[]", InvalidJobError), (None, SinkError),
+     (b'{"source": ' + b"[" * 100_000, InvalidJobError), (b'{"limits": ' + b"9" * 5000 + b"}", InvalidJobError)],
+    ids=["cut off", "not UTF-8", "a list", "absent", "too deep", "too many digits"],
+)  # fmt: skip
 def test_a_pointer_to_no_document_fails_the_job(
     deployment: Deployment, body: bytes | None, error: type[Exception]
 ) -> None:
