@@ -7,7 +7,7 @@ import os
 import platform
 import ssl
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -39,16 +39,19 @@ def render(records: Sequence[Record], absent: Mapping[str, str], notes: Sequence
 
 
 def _how(records: Sequence[Record]) -> str:
-    rounds = max((record.round for record in records if record.suite == "transfer"), default=0) + 1
     return (
         "One nginx is the source (sendfile) and the sink (it throws S3 uploads away); the client is a process of its "
         "own on one core, nginx on the other. Every client takes the SHA-256 of every byte, which is compared, and the "
         "bytes the sink was sent are counted. CPU is user plus system time of the client. The runs of a round follow "
         "one another, peer by peer, in another order each round; figures are medians of "
-        f"{rounds} rounds, with half the distance between the lowest and the highest in percent. *Marginal* is the "
-        "largest size minus 64 MiB: the start of the interpreter, the imports and the first connection are apart. A "
-        "ratio is taken within each round."
+        f"{_rounds(records)} rounds where no other number stands, with half the distance between the lowest and the "
+        "highest in percent. *Marginal* is the largest size minus 64 MiB: the start of the interpreter, imports and "
+        "the first connection are apart. A ratio is taken within each round."
     )
+
+
+def _rounds(records: Iterable[Record]) -> int:
+    return max((record.round for record in records if record.suite == "transfer"), default=0) + 1
 
 
 def _machine() -> str:
@@ -152,7 +155,9 @@ def _transfers(records: Sequence[Record], scheme: str, cores: str) -> str:
         header += ["marginal CPU s/GiB", "Sluiceway ÷ it"]
     rows = [_row(found, name, marginal) for name in [*(peer.name for peer in peers()), FLOOR]]
     where = "one core" if cores == "one" else f"two cores ({'shared with nginx' if os.cpu_count() == 2 else 'its own'})"
-    return f"## {_both(scheme)}, client on {where}\n\n" + _table(header, rows)
+    mine, most = _rounds(each for each in records if each.cores == cores), _rounds(records)
+    fewer = f", {mine} rounds" if mine < most else ""
+    return f"## {_both(scheme)}, client on {where}{fewer}\n\n" + _table(header, rows)
 
 
 def _row(found: Records, name: str, marginal: bool) -> list[str]:
