@@ -23,7 +23,6 @@ from cli.view import JobProgress
 from cli.watch import Watch
 from infra.settings import Settings, split_assignments
 from sluiceway.errors import InvalidJobError, JobError, PolicyError
-from sluiceway.jobs.states import FileState
 
 # Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
 PROGRESS_SECONDS = "1"
@@ -71,7 +70,7 @@ def _refusals(view: JobView, jobs: JobsClient) -> Iterator[tuple[str, str]]:
     """What the URL policy refused, the job's own requests and then its files: each URL and why."""
     if view.error is not None:
         yield "", view.error["message"]
-    if view.counts.files[FileState.REJECTED.value]:
+    if view.counts.rejected:
         for line in jobs.read_report(view.job_id):
             if line["error"] and line["error"]["type"] == PolicyError.__name__:
                 yield line["url"], line["error"]["message"]
