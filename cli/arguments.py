@@ -7,14 +7,15 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import typer
 
-# As the setting allowed_sources has it; an IPv6 address stands in brackets.
+from sluiceway.source.hosts import wrong_source
+
 # S3 User Guide, "General purpose bucket naming rules", without the rarities (other stores
 # take shorter names); or the ARN of an access point.
 BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?|arn:aws[a-z-]*:s3:.+")
-HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?")
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[Any], int]:
@@ -34,8 +35,20 @@ def whole_number(low: int, high: int | None = None) -> Callable[[Any], int]:
 
 
 def host_port(text: Any) -> str:
-    if not HOST_PORT.fullmatch(str(text)):
-        raise typer.BadParameter(f"expected HOST or HOST:PORT, found {text!r}")
+    expected = wrong_source(str(text))
+    if expected is not None:
+        raise typer.BadParameter(f"expected {expected}, found {text!r}")
+    return str(text)
+
+
+def endpoint(text: Any) -> str:
+    try:
+        parts = urlsplit(str(text))
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise typer.BadParameter(f"expected a URL like http://127.0.0.1:4700, found {text!r}")
     return str(text)
 
 
@@ -46,8 +59,22 @@ def secrets_file(text: Any) -> Path:
         found = json.loads(path.read_bytes())
     except OSError as error:
         raise typer.BadParameter(f"expected a file that can be read, found {text!r} ({error.strerror})") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise typer.BadParameter(f'expected JSON like {{"name": "value"}} in {text!r}, found something else') from None
     if not isinstance(found, dict) or not all(isinstance(value, str | dict) for value in found.values()):
         raise typer.BadParameter(f"expected an object of names, each with a text or an object, in {text!r}")
+    return path
+
+
+def certificates(text: Any) -> Path:
+    """A file of certificates in PEM, read once as TLS will read it: a wrong one is no failure of the source."""
+    import ssl  # only the commands that are given certificates pay for it
+
+    path = Path(str(text))
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except ssl.SSLError:
+        raise typer.BadParameter(f"expected certificates in PEM, found none in {text!r}") from None
+    except OSError as error:
+        raise typer.BadParameter(f"expected a file that can be read, found {text!r} ({error.strerror})") from None
     return path

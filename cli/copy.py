@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,8 +22,11 @@ import typer
 from cli.arguments import BUCKET
 from cli.exits import Exit, of_file
 from cli.signals import terminated_as_interrupt
-from sluiceway.errors import PolicyError, SinkDeniedError, SluicewayError
+from cli.trust import hint
+from sluiceway.errors import SinkDeniedError, SinkError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import FileState
+from sluiceway.redact import redact_text
 from sluiceway.transfer.digest import ALGORITHMS, normalise
 
 MIB = 1024**2
@@ -36,8 +39,39 @@ NO_CREDENTIALS = (
 )
 
 
+INTERRUPTED = FileResult(
+    FileState.CANCELLED,
+    error_type="Interrupted",
+    error_message="nothing unfinished is left behind",
+)
+
+
 class AwsUnavailableError(SinkDeniedError):
-    """No request to S3 can be made: no credentials, or a profile that is not there. The text says what to mend."""
+    """S3 cannot be asked: no credentials, a profile that is not there, an endpoint that is none or never answers. The
+    text says what to mend."""
+
+
+class Calls:
+    """Whether S3 has ever answered a client: one that does not is not there, and it says nothing about the file."""
+
+    def __init__(self) -> None:
+        self._answered = False
+        self._failed: Exception | None = None
+
+    def watch(self, s3: Any) -> None:
+        s3.meta.events.register("after-call.s3", self._on_answer)
+        s3.meta.events.register("after-call-error.s3", self._on_failure)
+
+    @property
+    def unanswered(self) -> Exception | None:
+        """Why there is no answer to a call; None where there has been one, or no call."""
+        return None if self._answered else self._failed
+
+    def _on_answer(self, **_: Any) -> None:
+        self._answered = True
+
+    def _on_failure(self, exception: Exception, **_: Any) -> None:
+        self._failed = exception
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +103,6 @@ def parse(
     ca_bundle: Path | None,
 ) -> Request:
     """Raises typer.BadParameter naming the argument, what was found and what was expected."""
-    if ca_bundle is not None and not ca_bundle.is_file():
-        raise typer.BadParameter(f"there is no file {str(ca_bundle)!r}", param_hint="--ca-bundle")
     bucket, key = _target(target)
     stated = {name: _digest(name, value) for name, value in digests.items() if value is not None}
     return Request(
@@ -87,12 +119,18 @@ def parse(
 
 def copy(request: Request, *, as_json: bool) -> Exit:
     """Moves the file, tells the outcome, and returns the exit code."""
-    with terminated_as_interrupt(), _progress(request.task, shown=not as_json) as on_progress:
-        result = _land(request, on_progress)
+    started = time.monotonic()
+    try:
+        with terminated_as_interrupt(), _progress(request.task, shown=not as_json) as on_progress:
+            result = _land(request, on_progress)
+    except KeyboardInterrupt:
+        result = replace(INTERRUPTED, seconds=time.monotonic() - started)
     if as_json:
         print(json.dumps(outcome(request.task, result)))
     else:
         _tell(request, result)
+    if result.state is FileState.CANCELLED:
+        return Exit.INTERRUPTED
     return Exit.UNAVAILABLE if result.error_type == AwsUnavailableError.__name__ else of_file(result)
 
 
@@ -129,12 +167,15 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
     )
     ca_bundle = str(request.ca_bundle) if request.ca_bundle else None
     client = Client(UrlPolicy(request.allowed_sources), ca_bundle=ca_bundle)
-    started = time.monotonic()
+    started, calls = time.monotonic(), Calls()
     try:
         s3 = _s3(request.uploaders + 1, _s3_ca_bundle(ca_bundle))
+        calls.watch(s3)
         give_back_memory()
         return land(request.task, options, client=client, s3=s3, on_progress=on_progress)
     except SluicewayError as error:
+        if isinstance(error, SinkError) and calls.unanswered is not None:
+            error = AwsUnavailableError(f"AWS cannot be asked: {calls.unanswered}")
         return FileResult.of_error(error, seconds=time.monotonic() - started)
 
 
@@ -150,7 +191,8 @@ def _s3(connections: int, ca_bundle: str | None) -> Any:
         if session.get_credentials() is None:
             raise AwsUnavailableError(NO_CREDENTIALS)
         return s3_client(session, connections=connections, ca_bundle=ca_bundle)
-    except BotoCoreError as error:
+    except (BotoCoreError, ValueError) as error:
+        # A ValueError: so botocore says that an endpoint is no URL.
         raise AwsUnavailableError(f"AWS cannot be asked: {error}") from error
 
 
@@ -168,7 +210,7 @@ def _url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise typer.BadParameter(f"expected {expected}, found {text!r}", param_hint="URL")
+        raise typer.BadParameter(f"expected {expected}, found {redact_text(text)!r}", param_hint="URL")
     return text
 
 
@@ -208,6 +250,5 @@ def _tell(request: Request, result: FileResult) -> None:
         print(f"{result.state.value} {target}: {result.reason or how}")
         return
     print(f"{result.state.value} {target}: {result.error_type}: {result.error_message}", file=sys.stderr)
-    if result.error_type == PolicyError.__name__:
-        host = urlsplit(request.task.url).netloc.rpartition("@")[2]
-        print(f"(if you trust that host: --allow-source {host})", file=sys.stderr)
+    if refused := hint([(request.task.url, str(result.error_message))]):
+        print(refused, file=sys.stderr)

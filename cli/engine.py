@@ -6,12 +6,13 @@ Knows what others must be told to reach it. Refuses to know what they do with it
 from __future__ import annotations
 
 import json
-import sys
+import socket
 import threading
 from pathlib import Path
 
-from cli.embedded import running_engine
+from cli.embedded import make_folder, running_engine
 from cli.exits import Exit
+from cli.failing import fail
 from cli.refusal import refuse
 from cli.run import PROGRESS_SECONDS
 from cli.signals import terminated_as_interrupt
@@ -19,6 +20,8 @@ from cli.stack import LOCAL_REGION
 from cli.view import JobProgress
 from infra.settings import Settings, split_assignments
 from sluiceway.errors import InvalidJobError
+
+LOOPBACK = "127.0.0.1"
 
 
 def start(
@@ -35,20 +38,30 @@ def start(
         with terminated_as_interrupt():
             _serve(landed, port, secrets, settings, as_json=as_json)
     except KeyboardInterrupt:
-        return Exit.OK
+        pass  # so an engine ends
     except InvalidJobError as error:
         return refuse("engine start", error, as_json=as_json)
     except OSError as error:
-        print(f"Error: the engine cannot start: {error}", file=sys.stderr)
-    return Exit.INVALID
+        message = f"the engine cannot start: {error}"
+        return fail(Exit.INVALID, "EngineNotStartedError", message, job_id=None, as_json=as_json)
+    return Exit.OK
 
 
 def _serve(landed: Path, port: int, secrets: Path | None, settings: dict[str, str], *, as_json: bool) -> None:
-    landed.mkdir(parents=True, exist_ok=True)
+    _refuse_taken(port)
+    make_folder(landed)
     with JobProgress() as progress, running_engine(landed, settings, secrets, progress, port=port) as engine:
         progress.stop()
         _tell(engine.endpoint_url, engine.outputs, as_json=as_json)
         threading.Event().wait()
+
+
+def _refuse_taken(port: int) -> None:
+    """Raises OSError where somebody listens on `port`, before the engine has made a folder of its own."""
+    try:
+        socket.create_server((LOOPBACK, port)).close()
+    except OSError as error:
+        raise OSError(error.errno, f"port {port}: {error.strerror}") from error
 
 
 def environment(endpoint_url: str) -> dict[str, str]:

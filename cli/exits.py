@@ -21,9 +21,11 @@ class Exit(IntEnum):
     INVALID = 2
     """The job or the arguments are wrong; nothing was moved."""
     JOB = 3
-    """The job itself failed."""
+    """The job itself failed, or was cancelled."""
     UNAVAILABLE = 4
     """AWS could not be asked: no credentials, no such stack, no permission, no answer."""
+    UNTOLD = 74
+    """What came of it could not be written to stdout: EX_IOERR of sysexits.h. A reader that left is no error."""
     INTERRUPTED = 130
     """Ctrl-C: 128 + SIGINT, as shells count."""
 

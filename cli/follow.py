@@ -20,13 +20,14 @@ LANDED = (FileState.STORED.value, FileState.SKIPPED.value)
 
 
 def show_until_end(submitted: Submitted, watch: Watch, progress: JobProgress) -> JobView:
-    """The job's last view. One that is lost to its execution is FAILED with the error JobLostError."""
+    """The job's last view. One that is lost to its execution is FAILED with the error JobLostError. Raises
+    JobIsLiveError where the job is another execution's: that one goes on, and nothing is to be said of its end."""
     view = JobView(submitted.job_id, JobState.FAILED, submitted.execution, None, None, Counts())
     try:
         for view in watch.follow(submitted):
             progress.show(view)
     except JobLostError as error:
-        return replace(view, state=JobState.FAILED, error={"type": "JobLostError", "message": str(error)})
+        return replace(view, state=JobState.FAILED, error={"type": JobLostError.__name__, "message": str(error)})
     if view.ended and view.files_total == 0:
         progress.note(f"warning: {view.job_id}: the source listed no files; nothing was moved")
     return view

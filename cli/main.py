@@ -6,15 +6,18 @@ is imported only when that command runs, so that `copy` never pays for what `run
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from cli import stack_commands
-from cli.arguments import whole_number
+from cli.arguments import certificates, whole_number
 from cli.exits import Exit
+from cli.failing import tell_failure
 from cli.options import AllowSource, AsJson, Assignments, Landed, SecretsFile
+from cli.streams import Stream, take_standard_streams
 
 app = typer.Typer(
     name="sluiceway",
@@ -62,7 +65,8 @@ def run(
 
     \b
     Exit codes: 0 all stored or skipped; 1 some file failed or was rejected; 2 the job or the arguments are
-    invalid; 3 the job itself failed; 130 interrupted: Ctrl-C cancels the job and waits until it has ended.
+    invalid; 3 the job itself failed or was cancelled; 74 the outcome could not be written to stdout; 130
+    interrupted: Ctrl-C cancels the job and waits until it has ended.
     """
     from cli import run as command
 
@@ -97,7 +101,9 @@ def copy(
     ca_bundle: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Certificates to trust for the source, and for an S3 endpoint of your own, PEM."
+            metavar="FILE",
+            parser=certificates,
+            help="Certificates to trust for the source, and for an S3 endpoint of your own, PEM.",
         ),
     ] = None,
     as_json: AsJson = False,
@@ -113,7 +119,8 @@ def copy(
 
     \b
     Exit codes: 0 stored or skipped; 1 failed or rejected, with no object and no unfinished upload left behind;
-    2 the arguments are invalid; 4 there are no credentials for AWS; 130 interrupted.
+    2 the arguments are invalid; 4 S3 cannot be asked: no credentials, no connection; 74 the outcome could not be
+    written to stdout; 130 interrupted, which leaves nothing behind either.
     """
     from cli import copy as command
 
@@ -139,10 +146,28 @@ app.add_typer(stack_commands.app)
 
 def main() -> None:
     """What the installed script calls. Ends the process with one of `cli.exits.Exit`."""
+    out = take_standard_streams()
+    code = _ended(out)
+    if out.lost is not None:
+        print(f"Error: the answer could not be written to stdout: {out.lost.strerror}", file=sys.stderr)
+        code = Exit.UNTOLD
+    raise SystemExit(code)
+
+
+def _ended(out: Stream) -> int:
+    """The exit code of the command; where it ended without a word of its own, --json has its object all the same."""
+    as_json = "--json" in sys.argv
     try:
-        app()
+        code = int(app(standalone_mode=False) or Exit.OK)
+    except typer.TyperException as error:
+        error.show()  # type: ignore[attr-defined]  # every one that Typer raises for an argument has it
+        tell_failure(Exit.INVALID, "InvalidArgumentError", error.format_message(), as_json=as_json)
+        return error.exit_code
     except KeyboardInterrupt:
-        raise SystemExit(Exit.INTERRUPTED) from None
+        code = Exit.INTERRUPTED
+    if code == Exit.INTERRUPTED and out.is_unused:
+        tell_failure(Exit.INTERRUPTED, "Interrupted", "interrupted before there was an outcome", as_json=as_json)
+    return code
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError
+
 from cli.exits import Exit, of_job
+from cli.failing import fail
 from cli.follow import outcome, show_until_end, tell
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.load import load
@@ -22,13 +24,14 @@ from cli.refusal import refuse
 from cli.stack import StackError, console_link, open_stack, told_as_stack_error
 from cli.stack_options import StackName
 from cli.view import JobProgress, print_jobs
-from cli.watch import LOOK_SECONDS, Watch
-from sluiceway.errors import JobError
+from cli.watch import LOOK_SECONDS, JobLostError, Watch
+from sluiceway.errors import JobError, JobIsLiveError
 from sluiceway.jobs.states import JobState
 
-# A job has its row a second or two after it was submitted, when StartExport starts cold.
-APPEAR_SECONDS = 15.0
-APPEAR_LOOK_SECONDS = 0.5
+# A job has its row a second or two after it was submitted, when StartExport starts cold. `submit` waits for it, so that
+# whatever is asked next knows the job, and so that a job of the same id that was faster is told.
+BEGIN_SECONDS = 15.0
+BEGIN_LOOK_SECONDS = 0.5
 # DescribeExecution is throttled at 15 a second for all who watch.
 REMOTE_LOOK_SECONDS = 2.0
 OUTPUTS = ("report.jsonl", "failed.jsonl", "SHA256SUMS", "summary.json")
@@ -38,17 +41,22 @@ class UnknownJobError(Exception):
     """The stack has no job of this id."""
 
 
-def asked(name: StackName, ask: Callable[[JobsClient], Exit]) -> Exit:
-    """Runs `ask` against the stack; what cannot be asked is told on stderr."""
+class FolderError(Exception):
+    """Nothing can be written to the folder that was named."""
+
+
+def asked(name: StackName, ask: Callable[[JobsClient], Exit], *, job_id: str | None = None, as_json: bool) -> Exit:
+    """Runs `ask` against the stack; what cannot be asked, or done with the job, is told."""
     try:
         with told_as_stack_error(name):
             return ask(open_stack(name))
     except StackError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return Exit.UNAVAILABLE
-    except UnknownJobError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return Exit.INVALID
+        return fail(Exit.UNAVAILABLE, type(error).__name__, str(error), job_id=job_id, as_json=as_json)
+    except (UnknownJobError, JobIsLiveError, FolderError) as error:
+        return fail(Exit.INVALID, type(error).__name__, str(error), job_id=job_id, as_json=as_json)
+    except JobLostError as error:
+        message = f"the execution ended before the job had begun: {error}"
+        return fail(Exit.JOB, type(error).__name__, message, job_id=job_id, as_json=as_json)
 
 
 def submit(job: str, name: StackName, *, job_id: str | None, follow: bool, as_json: bool) -> Exit:
@@ -59,20 +67,19 @@ def submit(job: str, name: StackName, *, job_id: str | None, follow: bool, as_js
         return refuse(job, error, as_json=as_json)
 
     def ask(jobs: JobsClient) -> Exit:
-        return _started(jobs.submit(loaded.document, loaded.manifest), jobs, name, follow=follow, as_json=as_json)
+        _refuse_live(jobs.read(loaded.job_id))
+        submitted = jobs.submit(loaded.document, loaded.manifest)
+        return _started(submitted, jobs, name, follow=follow, as_json=as_json)
 
-    return asked(name, ask)
+    return asked(name, ask, job_id=loaded.job_id, as_json=as_json)
 
 
 def rerun(job_id: str, name: StackName, *, follow: bool, as_json: bool) -> Exit:
     def ask(jobs: JobsClient) -> Exit:
-        view = _find(jobs, job_id, patience=0)
-        if not view.ended:
-            print(f"Error: {job_id} is {view.state.value}; it can run again once it has ended", file=sys.stderr)
-            return Exit.INVALID
+        _refuse_live(_find(jobs, job_id))
         return _started(jobs.submit_again(job_id), jobs, name, follow=follow, as_json=as_json)
 
-    return asked(name, ask)
+    return asked(name, ask, job_id=job_id, as_json=as_json)
 
 
 def watch(job_id: str, name: StackName, *, as_json: bool) -> Exit:
@@ -80,18 +87,18 @@ def watch(job_id: str, name: StackName, *, as_json: bool) -> Exit:
         view = _find(jobs, job_id)
         return _follow(Submitted(job_id, view.execution), jobs, name, as_json=as_json)
 
-    return asked(name, ask)
+    return asked(name, ask, job_id=job_id, as_json=as_json)
 
 
 def report(job_id: str, name: StackName, *, download: Path | None, as_json: bool) -> Exit:
     def ask(jobs: JobsClient) -> Exit:
-        view = _find(jobs, job_id, patience=0)
-        tell(_told(view, jobs), jobs, as_json=as_json)
+        view = _find(jobs, job_id)
         if download is not None:
             _download(jobs, job_id, download)
+        tell(_told(view, jobs), jobs, as_json=as_json)
         return _code(view) if view.ended else Exit.OK
 
-    return asked(name, ask)
+    return asked(name, ask, job_id=job_id, as_json=as_json)
 
 
 def cancel(job_id: str, name: StackName, *, wait: bool, as_json: bool) -> Exit:
@@ -103,11 +110,22 @@ def cancel(job_id: str, name: StackName, *, wait: bool, as_json: bool) -> Exit:
             if wait:
                 with JobProgress() as progress:
                     view = show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
-        state = view.state.value if view.ended else "CANCELLING"
-        print(json.dumps({"job_id": job_id, "status": state}) if as_json else f"{job_id}: {state}")
-        return Exit.OK if view.state is JobState.CANCELLED or not view.ended else Exit.INVALID
+        return _cancelled(view, as_json=as_json)
 
-    return asked(name, ask)
+    return asked(name, ask, job_id=job_id, as_json=as_json)
+
+
+def _cancelled(view: JobView, *, as_json: bool) -> Exit:
+    """Tells what became of the wish to cancel a job. One that ended by itself was not cancelled."""
+    state = view.state.value if view.ended else "CANCELLING"
+    told: dict[str, Any] = {"job_id": view.job_id, "status": state}
+    if view.ended and view.state is not JobState.CANCELLED:
+        error = {"type": "JobEndedError", "message": f"it had ended as {state} before it could be cancelled"}
+        lost = view.error is not None and view.error["type"] == JobLostError.__name__
+        told["error"] = view.error if lost else error
+        print(f"Error: {view.job_id}: {told['error']['message']}", file=sys.stderr)
+    print(json.dumps(told) if as_json else f"{view.job_id}: {state}")
+    return Exit.INVALID if "error" in told else Exit.OK
 
 
 def list_jobs(name: StackName, *, limit: int, state: JobState | None, as_json: bool) -> Exit:
@@ -121,16 +139,33 @@ def list_jobs(name: StackName, *, limit: int, state: JobState | None, as_json: b
             print_jobs(found)
         return Exit.OK
 
-    return asked(name, ask)
+    return asked(name, ask, as_json=as_json)
+
+
+def _refuse_live(view: JobView | None) -> None:
+    """Raises JobIsLiveError unless an execution may have the job: it is new, or has ended."""
+    if view is not None and not view.ended:
+        raise JobIsLiveError(
+            f"a job {view.job_id!r} is live ({view.state.value}): nothing was started; the id is free once it has ended"
+        )
 
 
 def _started(submitted: Submitted, jobs: JobsClient, name: StackName, *, follow: bool, as_json: bool) -> Exit:
+    """Raises JobIsLiveError and JobLostError where the execution came to nothing."""
     if not name.is_local:
         print(console_link(submitted.execution), file=sys.stderr)
     if follow:
         return _follow(submitted, jobs, name, as_json=as_json)
     started = {"job_id": submitted.job_id, "execution": submitted.execution}
-    print(json.dumps(started) if as_json else submitted.job_id)
+    told = json.dumps(started) if as_json else submitted.job_id
+    try:
+        begun = Watch(jobs, BEGIN_LOOK_SECONDS).is_begun(submitted, BEGIN_SECONDS)
+    except KeyboardInterrupt:
+        print(told)  # what is interrupted is the waiting: the job goes on
+        raise
+    if not begun:
+        print(f"{submitted.job_id} has not begun yet; `sluiceway list` shows it once it has", file=sys.stderr)
+    print(told)
     return Exit.OK
 
 
@@ -141,14 +176,14 @@ def _follow(submitted: Submitted, jobs: JobsClient, name: StackName, *, as_json:
     return _code(view)
 
 
-def _find(jobs: JobsClient, job_id: str, *, patience: float = APPEAR_SECONDS) -> JobView:
-    """The job; one that was submitted this moment may take `patience` seconds to appear. Raises UnknownJobError. The
-    table is all there is to ask, and it calls nobody back."""
-    deadline = time.monotonic() + patience
-    while (view := jobs.read(job_id)) is None:
-        if time.monotonic() >= deadline:
-            raise UnknownJobError(f"no job {job_id!r}; `sluiceway list` shows the jobs there are")
-        time.sleep(APPEAR_LOOK_SECONDS)
+def _find(jobs: JobsClient, job_id: str) -> JobView:
+    """Raises UnknownJobError at once: what `submit` started has its row by the time `submit` ends."""
+    view = jobs.read(job_id)
+    if view is None:
+        raise UnknownJobError(
+            f"no job {job_id!r}; `sluiceway list` shows the jobs there are, one that another program started this "
+            "moment in a second or two"
+        )
     return view
 
 
@@ -174,10 +209,17 @@ def _listed(view: JobView) -> dict[str, Any]:
 
 
 def _download(jobs: JobsClient, job_id: str, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for output in OUTPUTS:
-        if not jobs.download(jobs.outputs_prefix(job_id) + output, folder / output):
-            print(f"{job_id} has left no {output}", file=sys.stderr)
+    """Raises FolderError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for output in OUTPUTS:
+            if not jobs.download(jobs.outputs_prefix(job_id) + output, folder / output):
+                print(f"{job_id} has left no {output}", file=sys.stderr)
+    except BotoCoreError:
+        raise  # some of them are OSErrors too
+    except OSError as error:
+        expected = "a folder that can be made and written to"
+        raise FolderError(f"--download: expected {expected}, found {str(folder)!r} ({error.strerror})") from error
 
 
 def _look_seconds(name: StackName) -> float:

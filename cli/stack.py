@@ -70,6 +70,11 @@ def _clients(name: StackName) -> Any:
         region, more = name.region or LOCAL_REGION, {**more, **LOCAL_KEYS}
 
     def client(service: str) -> Any:
-        return session.create_client(service, region_name=region, config=Config(retries={"mode": "standard"}), **more)
+        config = Config(retries={"mode": "standard"})
+        try:
+            return session.create_client(service, region_name=region, config=config, **more)
+        except ValueError as error:
+            # So botocore says that an endpoint of the environment or of the profile is no URL.
+            raise StackError(f"AWS cannot be asked: {error}") from error
 
     return client

@@ -42,8 +42,8 @@ def submit(
       sluiceway submit s3://JOBS_BUCKET/jobs/JOB_ID/failed.jsonl    what failed, as a job of its own
 
     \b
-    Exit codes: 0 started (with --watch: as for `run`); 2 the job is invalid, nothing was started; 4 AWS cannot be
-    asked.
+    Exit codes: 0 started (with --watch: as for `run`); 2 the job is invalid or one of its id is live, nothing was
+    started; 3 its execution broke before the job began; 4 AWS cannot be asked.
     """
     from cli import remote
 
@@ -76,7 +76,8 @@ def watch(
 ) -> None:
     """Follow a job to its end, as `run` shows it. Ctrl-C stops watching; the job goes on.
 
-    Exit codes: as for `run`; 2 there is no such job; 4 AWS cannot be asked.
+    Exit codes: as for `run`, 3 for a job that was cancelled; 2 there is no such job; 4 AWS cannot be asked; 130 by
+    Ctrl-C.
     """
     from cli import remote
 
@@ -96,7 +97,8 @@ def report(
 ) -> None:
     """Show how a job ended, or how it stands, with the files that did not land.
 
-    Exit codes: as for `run`, 0 while the job runs; 2 there is no such job; 4 AWS cannot be asked.
+    Exit codes: as for `run`, 0 while the job runs, 3 when it was cancelled; 2 there is no such job; 4 AWS cannot be
+    asked.
     """
     from cli import remote
 
@@ -113,7 +115,8 @@ def cancel(
 ) -> None:
     """Cancel a job: no further file begins, files under way stop, what they uploaded is aborted. What is stored stays.
 
-    Exit codes: 0 cancelled, or on its way; 2 there is no such job or it had ended otherwise; 4 AWS cannot be asked.
+    Exit codes: 0 cancelled, or on its way; 2 there is no such job, or it had ended before it could be cancelled; 4 AWS
+    cannot be asked.
     """
     from cli import remote
 
@@ -126,7 +129,7 @@ def list_jobs(
     name: StackName,
     limit: Annotated[int, typer.Option(metavar="N", parser=whole_number(1), help="At most so many.")] = 20,
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line: one a job.")] = False,
 ) -> None:
     """List jobs, the newest first.
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import typer
 
+from cli.arguments import endpoint
+
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -64,7 +66,12 @@ def _which(
     ] = None,
     endpoint_url: Annotated[
         str | None,
-        typer.Option("--endpoint-url", metavar="URL", help="A running engine: what `sluiceway engine start` prints."),
+        typer.Option(
+            "--endpoint-url",
+            metavar="URL",
+            parser=endpoint,
+            help="A running engine: what `sluiceway engine start` prints.",
+        ),
     ] = None,
 ) -> None:
     """The options themselves; nobody calls it."""

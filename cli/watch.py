@@ -10,10 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from cli.jobs import EXECUTION_ENDS, JobsClient, JobView, Submitted
+from sluiceway.errors import JobIsLiveError
 
 LOOK_SECONDS = 0.3
 # An execution that was stopped is settled by an event that invokes complete_job; it gets this long after the end.
 SETTLE_SECONDS = 120.0
+# How JobsClient.execution_end tells of an execution that found its job another's.
+REFUSED = f"FAILED: {JobIsLiveError.__name__}"
 
 
 class JobLostError(Exception):
@@ -32,7 +35,8 @@ class Watch:
     sleep: Callable[[float], None] = time.sleep
 
     def follow(self, submitted: Submitted) -> Iterator[JobView]:
-        """The job as often as it is looked at; the last one has ended. Raises JobLostError."""
+        """The job as often as it is looked at; the last one has ended. Raises JobLostError, and JobIsLiveError where
+        the execution was refused because another one owns a live job of the id."""
         over: float | None = None
         while True:
             finished = self.jobs.execution_status(submitted) in EXECUTION_ENDS
@@ -45,5 +49,28 @@ class Watch:
                 if view is not None and ours and view.ended:
                     return
                 if not ours or (self.clock() - over > self.settle_seconds and not self.busy()):
-                    raise JobLostError(self.jobs.execution_end(submitted))
+                    raise self._lost(submitted, view)
             self.sleep(self.look_seconds)
+
+    def is_begun(self, submitted: Submitted, seconds: float) -> bool:
+        """Waits until the job has its row; False where it has none after `seconds`. Raises as `follow`."""
+        deadline = self.clock() + seconds
+        while True:
+            # Before the row is read: an execution that has ended by now has written its row, or never will.
+            finished = self.jobs.execution_status(submitted) in EXECUTION_ENDS
+            view = self.jobs.read(submitted.job_id)
+            if view is not None and view.execution == submitted.execution:
+                return True
+            if finished:
+                raise self._lost(submitted, view)
+            if self.clock() >= deadline:
+                return False
+            self.sleep(self.look_seconds)
+
+    def _lost(self, submitted: Submitted, view: JobView | None) -> JobLostError | JobIsLiveError:
+        end = self.jobs.execution_end(submitted)
+        if view is not None and view.execution != submitted.execution and end.startswith(REFUSED):
+            return JobIsLiveError(
+                f"a job {submitted.job_id!r} was live already (now {view.state.value}): this one was not started"
+            )
+        return JobLostError(end)

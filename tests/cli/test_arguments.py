@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from tests.support.commands import sluiceway
 
 GOOD = ["https://example.org/a", "s3://bucket/key"]
 
@@ -14,6 +15,7 @@ GOOD = ["https://example.org/a", "s3://bucket/key"]
     ("arguments", "told"),
     [
         (["ftp://example.org/a", "s3://b/k"], ["URL", "http:// or https://", "'ftp://example.org/a'"]),
+        (["ftp://me:planted@example.org/a?sig=planted", "s3://b/k"], ["URL", "'ftp://example.org/a?redacted'"]),
         (["https:///a", "s3://b/k"], ["URL", "with a host"]),
         (["https://[::1/a", "s3://b/k"], ["URL", "expected an http"]),
         (["https://example.org/a", "bucket/key"], ["s3://BUCKET/KEY", "'bucket/key'"]),
@@ -29,6 +31,12 @@ GOOD = ["https://example.org/a", "s3://bucket/key"]
         ([*GOOD, "--part-mib", "4"], ["--part-mib", "from 5 to 5120"]),
         ([*GOOD, "--uploaders", "0"], ["--uploaders", "from 1 to 16"]),
         ([*GOOD, "--allow-source", "http://10.0.0.1"], ["--allow-source", "HOST:PORT", "'http://10.0.0.1'"]),
+        ([*GOOD, "--allow-source", "10.0.0.1:99999"], ["--allow-source", "port from 1 to 65535", "'10.0.0.1:99999'"]),
+        ([*GOOD, "--allow-source", "10.0.0.1:0"], ["--allow-source", "port from 1 to 65535"]),
+        ([*GOOD, "--allow-source", "999.1.1.1"], ["--allow-source", "an IP address that is one", "'999.1.1.1'"]),
+        ([*GOOD, "--allow-source", "[fd00:::1]:80"], ["--allow-source", "an IP address that is one"]),
+        ([*GOOD, "--ca-bundle", __file__], ["--ca-bundle", "expected certificates in PEM", __file__]),
+        ([*GOOD, "--ca-bundle", "/dev/null"], ["--ca-bundle", "expected certificates in PEM", "/dev/null"]),
         ([*GOOD, "--if-exists", "maybe"], ["--if-exists", "skip-unchanged"]),
         ([*GOOD, "--part-checksum", "md5"], ["--part-checksum", "crc64nvme"]),
         ([*GOOD, "--ca-bundle", "/nowhere/ca.pem"], ["--ca-bundle", "/nowhere/ca.pem"]),
@@ -40,8 +48,24 @@ def test_copy_names_the_wrong_argument(arguments: list[str], told: list[str]) ->
     result = CliRunner().invoke(app, ["copy", *arguments])
     assert result.exit_code == 2
     assert result.stdout == ""
+    assert "planted" not in result.stderr
     for text in told:
         assert text in result.stderr
+
+
+def test_an_endpoint_that_is_no_url_is_named() -> None:
+    result = CliRunner().invoke(app, ["list", "--endpoint-url", "nonsense"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "expected a URL like http://127.0.0.1:4700, found 'nonsense'" in result.stderr
+
+
+def test_a_wrong_argument_is_an_object_on_stdout_where_json_was_asked_for() -> None:
+    ended = sluiceway("copy", "x", "s3://a/b", "--json")
+    assert (ended.code, len(ended.stdout.splitlines())) == (2, 1)
+    assert (ended.json["job_id"], ended.json["status"]) == (None, "INVALID")
+    assert ended.json["error"]["type"] == "InvalidArgumentError"
+    assert "expected an http:// or https:// URL with a host, found 'x'" in ended.json["error"]["message"]
+    assert "Error: Invalid value for URL" in ended.stderr
 
 
 @pytest.mark.parametrize("command", ["run", "copy"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import signal
 import subprocess
 import threading
+import time
 import zlib
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from awscrt import checksums
@@ -184,17 +187,21 @@ def test_an_interrupted_copy_leaves_no_upload(aws: AwsServer, source: SourceServ
         return Reply(LARGE, hold=release)
 
     source.replies["/a.bin"] = answer
-    arguments = command_line("copy", source.url("/a.bin"), f"s3://{BUCKET}/a", "--allow-source", source.host)
+    target = f"s3://{BUCKET}/a"
+    arguments = command_line("copy", source.url("/a.bin"), target, "--allow-source", source.host, "--json")
     with subprocess.Popen(
         arguments, env=environment(aws.env), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         try:
             assert reached.wait(30)
             process.send_signal(how)
-            assert process.wait(30) == 130
+            out, _ = process.communicate(timeout=30)
         finally:
             release.set()
             process.kill()
+    assert process.returncode == 130
+    told = json.loads(out)
+    assert (told["status"], told["error"]["type"]) == ("CANCELLED", "Interrupted")
     assert aws.keys(BUCKET) == []
     assert aws.unfinished_uploads(BUCKET) == []
 
@@ -226,3 +233,34 @@ def test_without_credentials_the_source_is_not_asked(
     assert ended.json["error"]["type"] == "AwsUnavailableError"
     assert told in ended.json["error"]["message"]
     assert source.requests == []
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "told"),
+    [("http://127.0.0.1:1", "Could not connect to the endpoint URL"), ("nonsense", "Invalid endpoint: nonsense")],
+)
+def test_an_s3_that_never_answers_is_no_fault_of_the_file(
+    source: SourceServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    endpoint: str,
+    told: str,
+) -> None:
+    from cli import copy as command
+
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None, time=time.time))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    source.replies["/a.bin"] = Reply(SMALL)
+    request = command.parse(
+        source.url("/a.bin"), f"s3://{BUCKET}/a", digests={}, size=None, max_bytes=None, part_mib=None, uploaders=1,
+        if_exists="overwrite", part_checksum="none", allow_source=[source.host], ca_bundle=None,
+    )  # fmt: skip
+
+    assert command.copy(request, as_json=True) == 4
+
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert error["type"] == "AwsUnavailableError"
+    assert error["message"].startswith(f"AWS cannot be asked: {told}")

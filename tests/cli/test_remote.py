@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import pytest
 from tests.support.commands import Ended, command_line, environment, sluiceway
 from tests.support.engine_process import EngineProcess, engine_process
 from tests.support.source import Body, Reply, SourceServer
+from tests.support.waiting import wait_until
 
 BEGUN_SECONDS = 60
 
@@ -34,6 +37,29 @@ def engine(tmp_path_factory: pytest.TempPathFactory, source: SourceServer) -> It
 
 def asked(engine: EngineProcess, *arguments: str | Path, cwd: Path | None = None) -> Ended:
     return sluiceway(*arguments, "--endpoint-url", engine.endpoint_url, cwd=cwd)
+
+
+@pytest.fixture(scope="module")
+def over(engine: EngineProcess, source: SourceServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The id of a job that has ended COMPLETED_WITH_FAILURES."""
+    folder = tmp_path_factory.mktemp("over")
+    source.replies |= {"/over/a": Reply(Body(10)), "/over/gone": Reply(b"", 404)}
+    (folder / "list.txt").write_text("\n".join([source.url("/over/a"), source.url("/over/gone")]))
+    ended = asked(engine, "submit", folder / "list.txt", "--watch", "--json")
+    assert ended.code == 1, ended.stderr
+    return str(ended.json["job_id"])
+
+
+def held(source: SourceServer, path: str, size: int) -> tuple[threading.Event, threading.Event]:
+    """The source holds `path` back once it was asked for: the events say that it was, and let go of it."""
+    begun, release = threading.Event(), threading.Event()
+
+    def answer(_: object) -> Reply:
+        begun.set()
+        return Reply(Body(size), hold=release)
+
+    source.replies[path] = answer
+    return begun, release
 
 
 def test_a_job_is_submitted_watched_reported_and_listed(
@@ -91,21 +117,23 @@ def test_a_job_that_has_ended_runs_again_and_moves_only_what_is_missing(
 def test_a_cancelled_job_ends_cancelled_and_leaves_no_upload(
     engine: EngineProcess, source: SourceServer, tmp_path: Path
 ) -> None:
-    begun, release = threading.Event(), threading.Event()
-
-    def answer(_: object) -> Reply:
-        begun.set()
-        return Reply(Body(24_000_000), hold=release)
-
-    source.replies |= {"/slow": answer, "/quick": Reply(Body(100))}
+    begun, release = held(source, "/slow", 24_000_000)
+    source.replies["/quick"] = Reply(Body(100))
     (tmp_path / "urls.txt").write_text("\n".join([source.url("/quick"), source.url("/slow")]))
     try:
         assert asked(engine, "submit", "urls.txt", "--job-id", "slow", cwd=tmp_path).code == 0
         assert begun.wait(BEGUN_SECONDS)
         running = asked(engine, "report", "slow", "--json")
         assert (running.code, running.json["status"]) == (0, "TRANSFERRING")
-        refused = asked(engine, "rerun", "slow")
-        assert (refused.code, "TRANSFERRING" in refused.stderr) == (2, True)
+        (tmp_path / "other.txt").write_text(source.url("/other"))
+        for again in (["rerun", "slow"], ["submit", tmp_path / "other.txt", "--job-id", "slow", "--watch"]):
+            refused = asked(engine, *again, "--json")
+            assert (refused.code, "is live (TRANSFERRING)" in refused.stderr) == (2, True)
+            assert (refused.json["job_id"], refused.json["status"]) == ("slow", "INVALID")
+            assert refused.json["error"]["type"] == "JobIsLiveError"
+        machine = {"stateMachineArn": engine.outputs["StateMachineArn"]}
+        executions = engine.client("stepfunctions").list_executions(**machine)["executions"]
+        assert len([each for each in executions if each["name"].startswith("slow-")]) == 1
 
         cancelled = asked(engine, "cancel", "slow", "--wait", "--json")
     finally:
@@ -119,11 +147,86 @@ def test_a_cancelled_job_ends_cancelled_and_leaves_no_upload(
     assert asked(engine, "cancel", "slow").stdout == "slow: CANCELLED\n"
 
 
+def test_of_two_that_submit_one_id_at_once_one_runs_and_the_other_is_told(
+    engine: EngineProcess, source: SourceServer, tmp_path: Path
+) -> None:
+    _, release = held(source, "/race", 12_000_000)
+    (tmp_path / "race.txt").write_text(source.url("/race"))
+    arguments = ["submit", tmp_path / "race.txt", "--job-id", "race", "--watch", "--json"]
+    command = command_line(*arguments, "--endpoint-url", engine.endpoint_url)
+    both = [
+        subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        wait_until(lambda: any(each.poll() is not None for each in both))
+    finally:
+        release.set()
+        told = [each.communicate(timeout=BEGUN_SECONDS) for each in both]
+    assert sorted(each.returncode for each in both) == [0, 2], told
+    for each, (out, _) in zip(both, told, strict=True):
+        outcome = json.loads(out)
+        if each.returncode == 0:
+            assert outcome["status"] == "COMPLETED"
+        else:
+            assert (outcome["status"], outcome["error"]["type"]) == ("INVALID", "JobIsLiveError")
+
+
+def test_a_job_that_had_ended_cannot_be_cancelled_and_that_is_said(engine: EngineProcess, over: str) -> None:
+    ended = asked(engine, "cancel", over, "--json")
+    assert (ended.code, ended.json["status"], ended.json["error"]["type"]) == (
+        2, "COMPLETED_WITH_FAILURES", "JobEndedError",
+    )  # fmt: skip
+    assert f"{over}: it had ended as COMPLETED_WITH_FAILURES before it could be cancelled" in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["watch", "cancel", "report", "rerun"])
+def test_a_job_that_there_is_not_is_told_at_once(engine: EngineProcess, command: str) -> None:
+    began = time.monotonic()
+    ended = asked(engine, command, "nobody", "--json")
+    assert (ended.code, "no job 'nobody'" in ended.stderr) == (2, True)
+    assert (ended.json["job_id"], ended.json["status"], ended.json["error"]["type"]) == (
+        "nobody", "INVALID", "UnknownJobError",
+    )  # fmt: skip
+    assert time.monotonic() - began < 10
+
+
+def test_a_file_in_the_place_of_the_folder_to_download_to_is_said(
+    engine: EngineProcess, over: str, tmp_path: Path
+) -> None:
+    (tmp_path / "urls.txt").write_text("in the way")
+    ended = asked(engine, "report", over, "--download", tmp_path / "urls.txt", "--json")
+    assert (ended.code, ended.json["error"]["type"], "Traceback" in ended.stderr) == (2, "FolderError", False)
+    assert "--download: expected a folder that can be made and written to" in ended.stderr
+
+
+def test_who_reads_no_further_gets_the_code_of_the_job(engine: EngineProcess, over: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = command_line("report", over, "--endpoint-url", engine.endpoint_url)
+    try:
+        done = subprocess.run(command, env=environment(), stdout=writing, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["submit", "urls.txt"]])
+def test_an_engine_that_is_not_there_is_told_as_json_too(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text("https://example.org/a")
+    ended = sluiceway(*arguments, "--json", "--endpoint-url", "http://127.0.0.1:1", cwd=tmp_path)
+    assert (ended.code, ended.json["status"], ended.json["error"]["type"]) == (4, "UNAVAILABLE", "StackError")
+    assert "Could not connect" in ended.json["error"]["message"]
+
+
+def test_an_endpoint_of_the_environment_that_is_no_url_is_told(tmp_path: Path) -> None:
+    ended = sluiceway("list", "--json", env={"AWS_ENDPOINT_URL": "nonsense", "AWS_REGION": "us-east-1"})
+    assert (ended.code, ended.json["error"]["message"]) == (4, "AWS cannot be asked: Invalid endpoint: nonsense")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["report", "nobody"], 2, "no job 'nobody'"),
-        (["rerun", "nobody"], 2, "no job 'nobody'"),
         (["list", "--stack", "other"], 4, "Stack with id other does not exist"),
         (["submit", "no-such-file"], 2, "a file that exists"),
         (["list", "--limit", "0"], 2, "expected a whole number of at least 1"),
@@ -161,13 +264,7 @@ def test_the_environment_that_the_engine_prints_is_enough(engine: EngineProcess)
 def test_an_engine_ends_by_ctrl_c_cancels_its_jobs_and_leaves_nothing_running(
     tmp_path: Path, source: SourceServer
 ) -> None:
-    begun, release = threading.Event(), threading.Event()
-
-    def answer(_: object) -> Reply:
-        begun.set()
-        return Reply(Body(12_000_000), hold=release)
-
-    source.replies["/held"] = answer
+    begun, release = held(source, "/held", 12_000_000)
     (tmp_path / "urls.txt").write_text(source.url("/held"))
     with engine_process(tmp_path, "--allow-source", source.host) as engine:
         try:
@@ -181,22 +278,3 @@ def test_an_engine_ends_by_ctrl_c_cancels_its_jobs_and_leaves_nothing_running(
     assert not [child for child in children if child.is_running()]
     summary = json.loads((engine.landed / "jobs" / "jobs" / "held" / "summary.json").read_text())
     assert summary["status"] == "CANCELLED"
-
-
-@pytest.mark.parametrize(
-    ("options", "told"),
-    [(["--set", "uploaders=0"], "uploaders: expected"), (["--port", "70000"], "from 0 to 65535")],
-)
-def test_an_engine_with_wrong_arguments_does_not_start(options: list[str], told: str, tmp_path: Path) -> None:
-    ended = sluiceway("engine", "start", "--landed", tmp_path / "landed", *options)
-    assert (ended.code, told in ended.stderr) == (2, True), ended.stderr
-    assert not (tmp_path / "landed").exists()
-
-
-def test_a_port_that_is_taken_is_said(source: SourceServer, tmp_path: Path) -> None:
-    port = source.host.rpartition(":")[2]
-    ended = subprocess.run(
-        command_line("engine", "start", "--landed", tmp_path / "landed", "--port", port),
-        env=environment(), capture_output=True, text=True, timeout=BEGUN_SECONDS,
-    )  # fmt: skip
-    assert (ended.returncode, "Address already in use" in ended.stderr) == (2, True), ended.stderr

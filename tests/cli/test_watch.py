@@ -9,6 +9,7 @@ import pytest
 
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.watch import JobLostError, Watch
+from sluiceway.errors import JobIsLiveError
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import JobState
 
@@ -26,6 +27,7 @@ class Jobs:
 
     script: list[tuple[str, JobView | None]]
     looks: list[tuple[str, JobView | None]] = field(default_factory=list)
+    end: str = "FAILED: JobIsLiveError: job is live"
 
     def execution_status(self, _: Submitted) -> str:
         self.looks.append(self.script[min(len(self.looks), len(self.script) - 1)])
@@ -35,7 +37,7 @@ class Jobs:
         return self.looks[-1][1]
 
     def execution_end(self, _: Submitted) -> str:
-        return "FAILED: JobIsLiveError: job is live"
+        return self.end
 
 
 def watch(jobs: Jobs) -> Watch:
@@ -79,8 +81,35 @@ def test_the_end_is_when_execution_and_job_have_ended(
     ids=["no row", "another execution's job", "never settled"],
 )
 def test_a_job_that_does_not_end_with_its_execution_is_lost(after: JobView | None) -> None:
-    with pytest.raises(JobLostError, match="JobIsLiveError"):
-        list(watch(Jobs([("FAILED", after)])).follow(SUBMITTED))
+    with pytest.raises(JobLostError, match="States.Runtime"):
+        list(watch(Jobs([("FAILED", after)], end="FAILED: States.Runtime: broken")).follow(SUBMITTED))
+
+
+def test_an_execution_that_found_its_job_live_says_nothing_of_how_that_job_ended() -> None:
+    script: list[tuple[str, JobView | None]] = [("RUNNING", None), ("FAILED", view(JobState.TRANSFERRING, THEIRS))]
+    with pytest.raises(JobIsLiveError, match="live already .now TRANSFERRING.: this one was not started"):
+        list(watch(Jobs(script)).follow(SUBMITTED))
+    with pytest.raises(JobIsLiveError):
+        watch(Jobs(script)).is_begun(SUBMITTED, seconds=100)
+
+
+@pytest.mark.parametrize(
+    ("script", "begun"),
+    [
+        ([("RUNNING", None), ("RUNNING", view(JobState.REQUESTED))], True),
+        ([("RUNNING", view(JobState.FAILED, THEIRS)), ("RUNNING", view(JobState.REQUESTED))], True),
+        ([("SUCCEEDED", view(JobState.COMPLETED))], True),
+        ([("RUNNING", None)], False),
+    ],
+    ids=["once it has its row", "past the row of an earlier run", "also when it is over", "not in time"],
+)
+def test_a_job_has_begun_when_the_row_is_its_executions(script: list[tuple[str, JobView | None]], begun: bool) -> None:
+    assert watch(Jobs(script)).is_begun(SUBMITTED, seconds=5) is begun
+
+
+def test_a_job_whose_execution_ended_without_a_row_will_never_begin() -> None:
+    with pytest.raises(JobLostError, match="no permission"):
+        watch(Jobs([("FAILED", None)], end="FAILED: Lambda.Error: no permission")).is_begun(SUBMITTED, seconds=5)
 
 
 def test_the_fake_has_what_the_client_has() -> None:
