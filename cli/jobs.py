@@ -107,9 +107,9 @@ class JobsClient:
         )
 
     def submit(self, document: Mapping[str, Any], manifest: Path | None = None) -> Submitted:
-        """Starts `document`, whose `job_id` is set. The state carries a pointer to it, never the document. `manifest` is
-        its list of files where that lies on this machine: it is uploaded, and the document points to it. Both lie under
-        the execution's name: what was submitted once, no later submission replaces."""
+        """Starts `document`, whose `job_id` is set. The state carries a pointer to it, never the document. `manifest`
+        is its list of files where that lies on this machine: it is uploaded, and the document points to it. Both lie
+        under the execution's name: what was submitted once, no later submission replaces."""
         job_id = document["job_id"]
         name = _execution_name(job_id)
         if manifest is not None:
