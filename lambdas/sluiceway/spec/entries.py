@@ -180,12 +180,13 @@ def _checked(entry: Entry) -> tuple[FileEntry | None, list[FieldError]]:
 def key_of_entry(raw: Any, where: str, *, prefix: str, fields: Mapping[str, str] | None) -> str | FieldError | None:
     """The whole key of an entry, whose other fields may be wrong, or what is wrong with it; None where its URL, or the
     kind of its key, is. `fields` None leaves braces as they are."""
+    url: Any
+    key: Any
+    url, key = (raw.get("url"), raw.get("key")) if isinstance(raw, Mapping) else (raw, None)
     if isinstance(raw, FileEntry):
         url, key = raw.url, raw.key
-    else:
-        url, key = (raw.get("url"), raw.get("key")) if isinstance(raw, Mapping) else (raw, None)
-        if not isinstance(key, str | None) or (key is None and not _is_url(url)):
-            return None
+    elif not isinstance(key, str | None) or (key is None and not _is_url(url)):
+        return None
     try:
         if key is None:
             return check_key(prefix + key_of_url(url))
