@@ -142,7 +142,9 @@ def test_a_task_token_is_answered_once_with_the_summary(
 
 
 @pytest.mark.parametrize(
-    ("broken", "error"), [({}, "NoFileLandedError"), ({"limits": {"max": 1}}, "InvalidJobError")], ids=["no file", "document"]
+    ("broken", "error"),
+    [({}, "NoFileLandedError"), ({"limits": {"max": 1}}, "InvalidJobError")],
+    ids=["no file", "document"],
 )
 def test_a_task_token_is_told_of_failure(
     deployment: Deployment, source: SourceServer, tokens: Tokens, broken: dict[str, Any], error: str
