@@ -7,13 +7,17 @@ less.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
 import botocore.session
-from botocore.loaders import JSONFileLoader, create_loader
+from botocore.loaders import create_loader
+
+# As botocore ships its descriptions.
+OPENERS: dict[str, Callable[..., Any]] = {".json": open, ".json.gz": gzip.open}
 
 
 def new_session() -> Any:
@@ -26,15 +30,19 @@ def new_session() -> Any:
     return session
 
 
-class PlainFiles(JSONFileLoader):
-    """botocore's loader of JSON files, gzipped or not, without ordered dictionaries and documentation."""
+class PlainFiles:
+    """What botocore's Loader asks for its JSON files; paths come without their suffix."""
 
-    def _load_file(self, full_path: str, open_method: Callable[..., Any]) -> Any:
-        # A private name of botocore; it is pinned, and the tests tell when this one is gone.
-        if not os.path.isfile(full_path):
-            return None
-        with open_method(full_path, "rb") as file:
-            return json.loads(file.read(), object_hook=_without_documentation)
+    def exists(self, file_path: str) -> bool:
+        return any(os.path.isfile(file_path + suffix) for suffix in OPENERS)
+
+    def load_file(self, file_path: str) -> Any:
+        """The file's value, None where there is none."""
+        for suffix, opener in OPENERS.items():
+            if os.path.isfile(file_path + suffix):
+                with opener(file_path + suffix, "rb") as file:
+                    return json.loads(file.read(), object_hook=_without_documentation)
+        return None
 
 
 def _without_documentation(found: dict[str, Any]) -> dict[str, Any]:
