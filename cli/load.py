@@ -117,12 +117,13 @@ def _document(path: Path) -> Mapping[str, Any]:
 
 
 def _is_entry(line: bytes) -> bool:
-    """Whether a first line is an object of its own, as in JSON lines, and not a job written on one line."""
+    """Whether a first line is an object of its own, as in JSON lines, and not a job written on one line: a job has no
+    `url`, while an entry may have `split` as a job may."""
     try:
         parsed = json.loads(line)
     except (ValueError, RecursionError):
         return False
-    return isinstance(parsed, dict) and parsed.keys().isdisjoint(Job.model_fields)
+    return isinstance(parsed, dict) and ("url" in parsed or parsed.keys().isdisjoint(Job.model_fields))
 
 
 def _as_job(parsed: Any) -> Mapping[str, Any]:

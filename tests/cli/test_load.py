@@ -11,6 +11,8 @@ import pytest
 
 from cli.load import load
 from sluiceway.errors import DuplicateTargetError, InvalidJobError
+from sluiceway.jobs.files import FileTask
+from sluiceway.jobs.report import failed_line
 from sluiceway.spec.document import is_job_id
 
 NOW = datetime(2026, 11, 23, 18, 4, 5, tzinfo=UTC)
@@ -29,6 +31,7 @@ JOB = {"source": {"type": "urls", "files": [URL]}}
         ("urls.txt", f"{URL}\n\nhttps://example.org/b\n", "manifest"),
         ("files.jsonl", json.dumps({"url": URL}) + "\n" + json.dumps({"url": URL, "key": "b"}), "manifest"),
         ("one.json", json.dumps({"url": URL}), "manifest"),
+        ("split.jsonl", json.dumps({"url": URL, "split": "crc"}) + f'\n"{URL}b"', "manifest"),
         ("array.json", json.dumps([URL, {"url": "https://example.org/b"}]), "manifest"),
         ("files.csv", f"url,size\n{URL},12\n", "manifest"),
         ("list.tsv", f"TsvHttpData-1.0\n{URL}\t12\tAAAAAAAAAAAAAAAAAAAAAA==\n", "manifest"),
@@ -41,6 +44,17 @@ def test_a_job_and_every_kind_of_list_are_told_apart(tmp_path: Path, name: str, 
     assert loaded.document["source"]["type"] == kind
     assert loaded.manifest == (path if kind == "manifest" else None)
     assert re.fullmatch(rf"{path.stem}-20261123T180405Z-[0-9a-z]{{6}}", loaded.job_id)
+
+
+def test_a_line_of_failed_jsonl_is_an_entry_whatever_the_file_had(tmp_path: Path) -> None:
+    task = FileTask(
+        URL, "landing", "in/{a}.csv", 5, {"md5": "0" * 32, "rows": "7"}, "sluiceway/acme", "crc",
+        access=f"jobs/acme/access-{'0' * 16}.json",
+    )  # fmt: skip
+    path = tmp_path / "failed.jsonl"
+    path.write_bytes(failed_line(task))
+    loaded = load(str(path))
+    assert (loaded.manifest, loaded.buckets) == (path, {"landing"})
 
 
 def test_jobs_of_one_name_and_one_second_have_ids_of_their_own(tmp_path: Path) -> None:

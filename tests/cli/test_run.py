@@ -110,6 +110,18 @@ def test_a_job_lands_in_the_buckets_it_names_and_a_person_is_told(tmp_path: Path
     assert "mine TRANSFERRING" in ended.stderr
 
 
+def test_what_failed_is_run_again_as_it_is(tmp_path: Path, source: SourceServer) -> None:
+    source.replies["/late"] = Reply(b"", 404)
+    (tmp_path / "list.jsonl").write_text(json.dumps({"url": source.url("/late"), "split": "crc"}))
+    failed = sluiceway("run", "list.jsonl", "--allow-source", source.host, "--json", cwd=tmp_path)
+    assert (failed.code, failed.json["files"]["failed"]) == (3, 1), failed.stderr
+
+    source.replies["/late"] = Reply(Body(20))
+    again = [Path(failed.json["outputs"]) / "failed.jsonl", "--allow-source", source.host, "--json"]
+    ended = sluiceway("run", *again, cwd=tmp_path)
+    assert (ended.code, ended.json["files"]["stored"]) == (0, 1), ended.stderr
+
+
 def test_an_empty_list_is_no_failure_and_is_told_plainly(tmp_path: Path) -> None:
     (tmp_path / "urls.txt").write_text("\n")
     ended = sluiceway("run", "urls.txt", cwd=tmp_path)
