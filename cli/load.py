@@ -30,6 +30,8 @@ YAML_SUFFIXES = frozenset({".yaml", ".yml"})
 # Of a job's id: without letters that are taken for digits. Six make a thousand million.
 ID_LETTERS = "0123456789abcdefghjkmnpqrstvwxyz"
 ID_RANDOM = 6
+# Of a path, in a message: what is much longer is seldom one.
+SHOWN_PATH_CHARS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,16 @@ class Loaded:
 
 def load(text: str, *, job_id: str | None = None, now: datetime | None = None) -> Loaded:
     """`text` is the path of a job or a manifest, or the address of a manifest; `job_id` replaces the job's own. Raises
-    InvalidJobError naming each wrong field, DuplicateTargetError naming both files."""
-    own = {} if job_id is None else {"job_id": job_id}
+    InvalidJobError naming each wrong field, or the file that cannot be read, DuplicateTargetError naming both files."""
+    try:
+        return _loaded(text, {} if job_id is None else {"job_id": job_id}, now)
+    except OSError as error:
+        raise _unreadable(text, error) from error
+
+
+def _loaded(text: str, own: Mapping[str, Any], now: datetime | None) -> Loaded:
+    if "\n" in text:
+        raise InvalidJobError([FieldError("JOB", "several lines", "the path or address of a file, not what it holds")])
     if "://" in text:
         return _checked({"source": {"type": "manifest", "location": text}, **own}, _job_id(text, now), Path())
     path = Path(text)
@@ -94,14 +104,28 @@ def _local_manifest(job: Job, folder: Path) -> Path | None:
 
 def _no_file(text: str, folder: Path = Path()) -> tuple[str, str]:
     """What was found in the place of a file, and what was expected there."""
-    path = folder / text
+    path, shown = folder / text, _shown(text)
     if text == "-" or path.is_relative_to("/dev") or path.is_relative_to("/proc"):
-        return repr(text), "a regular file: stdin and pipes are not read, so write what they say to one"
+        return shown, "a regular file: stdin and pipes are not read, so write what they say to one"
     if path.is_dir():
-        return f"the folder {text!r}", "a regular file"
+        return f"the folder {shown}", "a regular file"
     if path.exists():
-        return f"{text!r}, which is none", "a regular file"
-    return repr(text), "a file that exists"
+        return f"{shown}, which is none", "a regular file"
+    return shown, "a file that exists"
+
+
+def _unreadable(text: str, error: OSError) -> InvalidJobError:
+    """The file is JOB itself or the list that it names; what breaks off while it is read has no name."""
+    name = str(error.filename or text)
+    place = "JOB" if Path(name) == Path(text) else "source.location"
+    return InvalidJobError([FieldError(place, f"{_shown(name)} ({error.strerror})", "a file that can be read")])
+
+
+def _shown(text: str) -> str:
+    """A path, as far as a line has room for it; a link without its secrets."""
+    if "://" in text:
+        return found(text)
+    return repr(text if len(text) <= SHOWN_PATH_CHARS else f"{text[:SHOWN_PATH_CHARS]}…")
 
 
 def _document(path: Path) -> Mapping[str, Any]:

@@ -33,10 +33,12 @@ def refuse(job: str, error: JobError | ValueError, *, as_json: bool) -> Exit:
 
 
 def _about(job: str, error: JobError | ValueError) -> str:
-    """A job may be given as a link, which is shown without its secrets."""
+    """A job may be given as a link, which is shown without its secrets, or by mistake as what stands in one."""
     if not isinstance(error, JobError):
         return "--set"
     places = {mistake.path for mistake in error.mistakes} if isinstance(error, InvalidJobError) else set()
     if len(places) == 1 and next(iter(places)).startswith("--"):
         return places.pop()
+    if "\n" in job:
+        return "JOB"
     return without_secrets(job) if "://" in job else job

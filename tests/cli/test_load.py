@@ -14,10 +14,12 @@ from sluiceway.errors import DuplicateTargetError, InvalidJobError
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.report import failed_line
 from sluiceway.spec.document import is_job_id
+from tests.support.commands import sluiceway
 
 NOW = datetime(2026, 11, 23, 18, 4, 5, tzinfo=UTC)
 URL = "https://example.org/a.csv"
 JOB = {"source": {"type": "urls", "files": [URL]}}
+LONG = "n" * 300
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,45 @@ def test_two_files_of_one_target_are_refused_with_both_urls(tmp_path: Path) -> N
 def test_a_file_that_is_not_there_is_named() -> None:
     with pytest.raises(InvalidJobError, match="JOB: expected a file that exists, found 'nowhere.json'"):
         load("nowhere.json")
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        (None, f"JOB: expected a file that can be read, found '{LONG}' (File name too long)"),
+        (LONG, f"source.location: expected a file that can be read, found '{{folder}}/{LONG}' (File name too long)"),
+    ],
+    ids=["the job", "its list"],
+)
+def test_a_file_that_the_system_refuses_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, location: str | None, told: str
+) -> None:
+    monkeypatch.setattr("cli.load.SHOWN_PATH_CHARS", 1000)
+    path = tmp_path / "job.json"
+    path.write_text(json.dumps({"source": {"type": "manifest", "location": location}}))
+    with pytest.raises(InvalidJobError) as caught:
+        load(LONG if location is None else str(path))
+    assert str(caught.value) == told.format(folder=tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="this system has no file that cannot be read from")
+def test_a_file_that_breaks_off_is_told_by_the_name_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").symlink_to("/proc/self/mem")
+    with pytest.raises(InvalidJobError, match=r"^JOB: expected a file that can be read, found '.*/urls.txt' \(Input"):
+        load(str(tmp_path / "urls.txt"))
+
+
+def test_a_path_that_is_none_is_not_told_at_length() -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        load("{" * 10_000)
+    assert len(str(caught.value)) < 500
+
+
+def test_what_stands_in_a_file_is_no_name_of_one_and_is_not_repeated() -> None:
+    ended = sluiceway("run", f"# files\n{URL}?sig=planted", "--json")
+    assert (ended.code, ended.stderr) == (
+        2,
+        "Error: JOB is not valid; nothing was started.\n"
+        "  JOB: expected the path or address of a file, not what it holds, found several lines\n",
+    )
+    assert (ended.json["status"], ended.json["error"]["type"]) == ("INVALID", "InvalidJobError")
