@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 import typer
@@ -16,6 +16,9 @@ from sluiceway.source.hosts import wrong_source
 # S3 User Guide, "General purpose bucket naming rules", without the rarities (other stores
 # take shorter names); or the ARN of an access point.
 BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?|arn:aws[a-z-]*:s3:.+")
+
+# By name: each a text, or an object as headers are.
+Secrets: TypeAlias = dict[str, Any]
 
 
 def whole_number(low: int, high: int | None = None) -> Callable[[Any], int]:
@@ -52,8 +55,9 @@ def endpoint(text: Any) -> str:
     return str(text)
 
 
-def secrets_file(text: Any) -> Path:
-    """A JSON file `{name: value}`; a value is text or an object, as headers are. Its content is in no message."""
+def secrets_file(text: Any) -> Secrets:
+    """What a JSON file `{name: value}` holds, none of which is in a message. It is read here alone: a pipe is empty the
+    second time."""
     path = Path(str(text))
     try:
         found = json.loads(path.read_bytes())
@@ -61,9 +65,11 @@ def secrets_file(text: Any) -> Path:
         raise typer.BadParameter(f"expected a file that can be read, found {text!r} ({error.strerror})") from None
     except (ValueError, RecursionError):
         raise typer.BadParameter(f'expected JSON like {{"name": "value"}} in {text!r}, found something else') from None
-    if not isinstance(found, dict) or not all(isinstance(value, str | dict) for value in found.values()):
-        raise typer.BadParameter(f"expected an object of names, each with a text or an object, in {text!r}")
-    return path
+    if not isinstance(found, dict) or not all(
+        name and value and isinstance(value, str | dict) for name, value in found.items()
+    ):
+        raise typer.BadParameter(f"expected names, each with a text or an object, none of them empty, in {text!r}")
+    return found
 
 
 def certificates(text: Any) -> Path:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.arguments import Secrets
 from cli.view import JobProgress
 from sluiceway.errors import FieldError, InvalidJobError
 
@@ -35,7 +36,7 @@ def make_folder(landed: Path) -> None:
 
 @contextmanager
 def running_engine(
-    landed: Path, settings: Mapping[str, str], secrets: Path | None, progress: JobProgress, *, port: int = 0
+    landed: Path, settings: Mapping[str, str], secrets: Secrets | None, progress: JobProgress, *, port: int = 0
 ) -> Iterator[Engine]:
     """Raises InvalidJobError where the folder cannot be used or no job can be put there for want of space, and what
     Engine raises otherwise."""

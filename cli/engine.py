@@ -10,6 +10,7 @@ import socket
 import threading
 from pathlib import Path
 
+from cli.arguments import Secrets
 from cli.embedded import make_folder, running_engine
 from cli.exits import Exit
 from cli.failing import fail
@@ -25,7 +26,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def start(
-    landed: Path, port: int, secrets: Path | None, allow_source: list[str], assignments: list[str], *, as_json: bool
+    landed: Path, port: int, secrets: Secrets | None, allow_source: list[str], assignments: list[str], *, as_json: bool
 ) -> Exit:
     """Returns when it was interrupted, once all of it is down."""
     try:
@@ -47,7 +48,7 @@ def start(
     return Exit.OK
 
 
-def _serve(landed: Path, port: int, secrets: Path | None, settings: dict[str, str], *, as_json: bool) -> None:
+def _serve(landed: Path, port: int, secrets: Secrets | None, settings: dict[str, str], *, as_json: bool) -> None:
     _refuse_taken(port)
     make_folder(landed)
     with JobProgress() as progress, running_engine(landed, settings, secrets, progress, port=port) as engine:

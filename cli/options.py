@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.arguments import host_port, secrets_file
+from cli.arguments import Secrets, host_port, secrets_file
 
 AllowSource = Annotated[
     list[str],
@@ -27,6 +27,6 @@ Assignments = Annotated[
 ]
 
 SecretsFile = Annotated[
-    Path | None,
+    Secrets | None,
     typer.Option(metavar="FILE", parser=secrets_file, help="Secrets that jobs may name, as JSON: {name: value}."),
 ]

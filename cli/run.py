@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cli.arguments import Secrets
 from cli.embedded import make_folder, running_engine
 from cli.exits import Exit, of_job
 from cli.follow import outcome, show_until_end, tell
@@ -31,7 +32,7 @@ SETTLE_SECONDS = 5.0
 
 
 def run(
-    job: str, landed: Path, allow_source: list[str], assignments: list[str], secrets: Path | None, *, as_json: bool
+    job: str, landed: Path, allow_source: list[str], assignments: list[str], secrets: Secrets | None, *, as_json: bool
 ) -> Exit:
     """Checks, runs, shows, and returns the exit code."""
     try:
@@ -47,7 +48,7 @@ def run(
         return refuse(job, error, as_json=as_json)
 
 
-def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Path | None, *, as_json: bool) -> Exit:
+def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Secrets | None, *, as_json: bool) -> Exit:
     with JobProgress() as progress:
         progress.note(f"{loaded.job_id}: setting up the engine")
         with running_engine(landed, settings, secrets, progress) as engine:

@@ -56,9 +56,9 @@ class Engine:
     """A context manager. Inside, `endpoint_url` speaks for every AWS service, without credentials.
 
     `landed` is the folder of the objects, `landed/<bucket>/<key>`. `settings` are names of infra/settings.py with
-    their values as text. `secrets` is a JSON file `{name: value}`. `wait_scale` shortens the state machine's Wait
-    states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/. `on_call` is
-    told every request, `on_step` in words what is being set up.
+    their values as text. `secrets` maps names to values, each a text or an object. `wait_scale` shortens the state
+    machine's Wait states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/.
+    `on_call` is told every request, `on_step` in words what is being set up.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
     EngineBusyError, local.folder.FolderUnusableError, OSError for a port that is taken.
@@ -70,7 +70,7 @@ class Engine:
         *,
         settings: Mapping[str, str] | None = None,
         allowed_sources: Sequence[str] = (),
-        secrets: Path | None = None,
+        secrets: Mapping[str, Any] | None = None,
         wait_scale: float = 1.0,
         max_processes: int | None = None,
         port: int = 0,
@@ -204,7 +204,7 @@ class Engine:
             self.client("events").create_event_bus(Name=bus)
         if self._secrets is not None:
             client = self.client("secretsmanager")
-            for name, value in json.loads(self._secrets.read_text()).items():
+            for name, value in self._secrets.items():
                 text = value if isinstance(value, str) else json.dumps(value)
                 client.create_secret(Name=name, SecretString=text)
         self.outputs = deployed.outputs

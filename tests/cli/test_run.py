@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -120,6 +122,22 @@ def test_what_failed_is_run_again_as_it_is(tmp_path: Path, source: SourceServer)
     again = [Path(failed.json["outputs"]) / "failed.jsonl", "--allow-source", source.host, "--json"]
     ended = sluiceway("run", *again, cwd=tmp_path)
     assert (ended.code, ended.json["files"]["stored"]) == (0, 1), ended.stderr
+
+
+def test_secrets_may_come_through_a_pipe_and_behind_a_byte_order_mark(tmp_path: Path, source: SourceServer) -> None:
+    source.replies["/guarded"] = lambda request: Reply(Body(20) if request.headers.get("X-Key") == "planted" else b"")
+    entry = {"url": source.url("/guarded"), "headers_secret": "sluiceway/acme", "size": 20}
+    (tmp_path / "list.jsonl").write_text(json.dumps(entry))
+    pipe, secrets = tmp_path / "secrets", {"sluiceway/acme": {"X-Key": "planted"}}
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=[codecs.BOM_UTF8 + json.dumps(secrets).encode()])
+    writer.start()
+
+    options = ["--allow-source", source.host, "--secrets", pipe, "--json"]
+    ended = sluiceway("run", "list.jsonl", *options, cwd=tmp_path)
+    writer.join()
+    assert (ended.code, ended.json["files"]["stored"]) == (0, 1), ended.stderr
+    assert "planted" not in ended.stdout + ended.stderr
 
 
 def test_an_empty_list_is_no_failure_and_is_told_plainly(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_landing_folder_that_cannot_be_made_is_named(tmp_path: Path, place: st
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"sluiceway/a": 5}'])
+@pytest.mark.parametrize("content", ["{", "[]", '{"sluiceway/a": 5}', '{"sluiceway/a": ""}', '{"": "planted"}'])
 def test_a_secrets_file_that_holds_none_is_refused_without_showing_it(tmp_path: Path, content: str) -> None:
     (tmp_path / "list.txt").write_text("https://example.org/a\n")
     (tmp_path / "secrets.json").write_text(content)
@@ -46,7 +46,7 @@ def test_a_secrets_file_that_holds_none_is_refused_without_showing_it(tmp_path: 
     ended = sluiceway("run", tmp_path / "list.txt", "--secrets", tmp_path / "secrets.json", cwd=tmp_path)
 
     assert ended.code == 2
-    assert "--secrets" in ended.stderr and "Traceback" not in ended.stderr
+    assert "--secrets" in ended.stderr and "Traceback" not in ended.stderr and "planted" not in ended.stderr
     assert not (tmp_path / "landed").exists()
 
 

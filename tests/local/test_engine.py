@@ -74,8 +74,7 @@ SCRIPT = """
     from local.engine import Engine
     from tests.local.support import CODE, single, task, template
     folder = Path(sys.argv[1])
-    secrets = folder / "secrets.json"
-    secrets.write_text(json.dumps({"plain": "text", "nested": {"a": 1}}))
+    secrets = {"plain": "text", "nested": {"a": 1}}
     made = template(folder / "heard.jsonl")
     if sys.argv[2] == "refused":
         made["Resources"]["Machine"] = {"Type": "AWS::StepFunctions::StateMachine", "Properties": {
