@@ -44,13 +44,17 @@ def host_port(text: Any) -> str:
     return str(text)
 
 
-def endpoint(text: Any) -> str:
+def web_host(text: str) -> str | None:
+    """The host of an http or https URL; None for what is no such URL."""
     try:
-        parts = urlsplit(str(text))
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        parts = urlsplit(text)
+        return parts.hostname if parts.scheme in ("http", "https") else None
     except ValueError:
-        usable = False
-    if not usable:
+        return None
+
+
+def endpoint(text: Any) -> str:
+    if not web_host(str(text)):
         raise typer.BadParameter(f"expected a URL like http://127.0.0.1:4700, found {text!r}")
     return str(text)
 

@@ -15,11 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import typer
 
-from cli.arguments import BUCKET
+from cli.arguments import BUCKET, web_host
 from cli.exits import Exit, of_file
 from cli.signals import terminated_as_interrupt
 from cli.trust import hint
@@ -203,13 +202,8 @@ def _s3_ca_bundle(ca_bundle: str | None) -> str | None:
 
 
 def _url(text: str) -> str:
-    expected = "an http:// or https:// URL with a host"
-    try:
-        parts = urlsplit(text)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
-        usable = False
-    if not usable:
+    if not web_host(text):
+        expected = "an http:// or https:// URL with a host"
         raise typer.BadParameter(f"expected {expected}, found {redact_text(text)!r}", param_hint="URL")
     return text
 

@@ -11,11 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 
-from cli.arguments import endpoint
+from cli.arguments import endpoint, web_host
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -33,7 +32,7 @@ class StackName:
     def is_local(self) -> bool:
         """Whether it is an engine on this machine: it may be looked at often, and no console shows it."""
         url = self.endpoint_url or os.environ.get("AWS_ENDPOINT_URL", "")
-        return urlsplit(url).hostname in LOOPBACK
+        return web_host(url) in LOOPBACK
 
 
 def of_stack(command: Callable[..., None]) -> Callable[..., None]:

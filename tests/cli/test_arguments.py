@@ -53,10 +53,11 @@ def test_copy_names_the_wrong_argument(arguments: list[str], told: list[str]) ->
         assert text in result.stderr
 
 
-def test_an_endpoint_that_is_no_url_is_named() -> None:
-    result = CliRunner().invoke(app, ["list", "--endpoint-url", "nonsense"])
+@pytest.mark.parametrize("endpoint", ["nonsense", "ftp://127.0.0.1", "http://[::1", "https://"])
+def test_an_endpoint_that_is_no_url_is_named(endpoint: str) -> None:
+    result = CliRunner().invoke(app, ["list", "--endpoint-url", endpoint])
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "expected a URL like http://127.0.0.1:4700, found 'nonsense'" in result.stderr
+    assert f"expected a URL like http://127.0.0.1:4700, found '{endpoint}'" in result.stderr
 
 
 def test_a_wrong_argument_is_an_object_on_stdout_where_json_was_asked_for() -> None:
