@@ -18,7 +18,8 @@ from sluiceway.errors import FieldError, InvalidJobError
 if TYPE_CHECKING:
     from local.engine import Engine
 
-
+# Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
+PROGRESS_SECONDS = "1"
 # A full disk still makes files, but takes nothing into them. What a small job and its log need themselves.
 PROBE_BYTES = 1024**2
 

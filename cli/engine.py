@@ -11,11 +11,10 @@ import threading
 from pathlib import Path
 
 from cli.arguments import Secrets
-from cli.embedded import make_folder, running_engine
+from cli.embedded import PROGRESS_SECONDS, make_folder, running_engine
 from cli.exits import Exit
 from cli.failing import fail
 from cli.refusal import refuse
-from cli.run import PROGRESS_SECONDS
 from cli.signals import terminated_as_interrupt
 from cli.stack import LOCAL_REGION
 from cli.view import JobProgress

@@ -18,6 +18,7 @@ from sluiceway.aws.file_table import FileTable
 from sluiceway.aws.job_list import recent_jobs
 from sluiceway.aws.rows import JobRow
 from sluiceway.aws.table import JobTable
+from sluiceway.job_files import DOCUMENT, REPORT, SUMMARY, key_of
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import JOB_ENDS, JobState
 
@@ -121,7 +122,7 @@ class JobsClient:
 
     def submit_again(self, job_id: str) -> Submitted:
         """Starts another run of a job that has ended, from the document it had: only what is not stored moves."""
-        return self._start(job_id, _execution_name(job_id), self.outputs_prefix(job_id) + "job.json")
+        return self._start(job_id, _execution_name(job_id), key_of(job_id, DOCUMENT))
 
     def _start(self, job_id: str, name: str, key: str) -> Submitted:
         pointer = {"job": {"bucket": self.jobs_bucket, "key": key}, "job_id": job_id}
@@ -184,13 +185,10 @@ class JobsClient:
             export_progress=row.export_progress,
         )
 
-    def outputs_prefix(self, job_id: str) -> str:
-        return f"jobs/{job_id}/"
-
     def read_report(self, job_id: str) -> Iterator[dict[str, Any]]:
         """The lines of report.jsonl, as they are read. Nothing when the job left none."""
         try:
-            reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=self.outputs_prefix(job_id) + "report.jsonl")
+            reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=key_of(job_id, REPORT))
         except self.s3.exceptions.NoSuchKey:
             return
         for line in reply["Body"].iter_lines():
@@ -210,7 +208,7 @@ class JobsClient:
     def read_summary(self, job_id: str) -> dict[str, Any] | None:
         """summary.json; None when the job left none."""
         try:
-            reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=self.outputs_prefix(job_id) + "summary.json")
+            reply = self.s3.get_object(Bucket=self.jobs_bucket, Key=key_of(job_id, SUMMARY))
         except self.s3.exceptions.NoSuchKey:
             return None
         summary: dict[str, Any] = json.loads(reply["Body"].read())

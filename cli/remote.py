@@ -26,6 +26,7 @@ from cli.stack_options import StackName
 from cli.view import JobProgress, print_jobs
 from cli.watch import LOOK_SECONDS, JobLostError, Watch
 from sluiceway.errors import JobError, JobIsLiveError
+from sluiceway.job_files import OUTPUTS, key_of
 from sluiceway.jobs.states import JobState
 
 # A job has its row a second or two after it was submitted, when StartExport starts cold. `submit` waits for it, so that
@@ -34,7 +35,6 @@ BEGIN_SECONDS = 15.0
 BEGIN_LOOK_SECONDS = 0.5
 # DescribeExecution is throttled at 15 a second for all who watch.
 REMOTE_LOOK_SECONDS = 2.0
-OUTPUTS = ("report.jsonl", "failed.jsonl", "SHA256SUMS", "summary.json")
 
 
 class UnknownJobError(Exception):
@@ -189,7 +189,7 @@ def _find(jobs: JobsClient, job_id: str) -> JobView:
 
 def _told(view: JobView, jobs: JobsClient) -> dict[str, Any]:
     summary = (jobs.read_summary(view.job_id) if view.ended else None) or {}
-    outputs = f"s3://{jobs.jobs_bucket}/{jobs.outputs_prefix(view.job_id)}"
+    outputs = f"s3://{jobs.jobs_bucket}/{key_of(view.job_id, '')}"
     seconds = summary.get("seconds", view.seconds)
     # The counters are right at every moment; the error of a job that was lost is only in the view.
     return outcome(replace(view, error=view.error or summary.get("error")), seconds, outputs)
@@ -213,7 +213,7 @@ def _download(jobs: JobsClient, job_id: str, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for output in OUTPUTS:
-            if not jobs.download(jobs.outputs_prefix(job_id) + output, folder / output):
+            if not jobs.download(key_of(job_id, output), folder / output):
                 print(f"{job_id} has left no {output}", file=sys.stderr)
     except BotoCoreError:
         raise  # some of them are OSErrors too

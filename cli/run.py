@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cli.arguments import Secrets
-from cli.embedded import make_folder, running_engine
+from cli.embedded import PROGRESS_SECONDS, make_folder, running_engine
 from cli.exits import Exit, of_job
 from cli.follow import outcome, show_until_end, tell
 from cli.jobs import JobsClient, JobView
@@ -24,9 +24,8 @@ from cli.view import JobProgress
 from cli.watch import Watch
 from infra.settings import Settings, split_assignments
 from sluiceway.errors import InvalidJobError, JobError, PolicyError
+from sluiceway.job_files import key_of
 
-# Somebody looks on: files in flight tell of themselves more often than a deployment would pay for.
-PROGRESS_SECONDS = "1"
 # The engine delivers the events that end a stopped job at once, and knows when they were heard; AWS may take minutes.
 SETTLE_SECONDS = 5.0
 
@@ -59,7 +58,7 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Sec
             watch = Watch(jobs, settle_seconds=SETTLE_SECONDS, busy=lambda: engine.has_events)
             view, interrupted = _follow(loaded, watch, progress)
             seconds = time.monotonic() - started
-            outputs = landed / jobs.jobs_bucket / jobs.outputs_prefix(view.job_id)
+            outputs = landed / jobs.jobs_bucket / key_of(view.job_id, "")
             progress.stop()
             tell(outcome(view, seconds, str(outputs)), jobs, as_json=as_json)
             if not as_json and (refused := hint(_refusals(view, jobs))):

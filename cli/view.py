@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.filesize import decimal
@@ -21,8 +21,10 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from cli.jobs import InFlight, JobView
 from sluiceway.jobs.states import JobState
+
+if TYPE_CHECKING:
+    from cli.jobs import InFlight, JobView
 
 PLAIN_LINE_SECONDS = 10.0
 RATE_WINDOW_SECONDS = 5.0

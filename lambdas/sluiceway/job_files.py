@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.units import Unit, read_tasks
 from sluiceway.sink.storage import download_stream, upload_buffer
-from sluiceway.wiring import Services
+
+if TYPE_CHECKING:
+    from sluiceway.wiring import Services
 
 DOCUMENT = "job.json"
 EXPORT = "export.json"
@@ -23,6 +25,8 @@ REPORT = "report.jsonl"
 FAILED = "failed.jsonl"
 SUMS = "SHA256SUMS"
 SUMMARY = "summary.json"
+# What a job that has ended leaves for its users.
+OUTPUTS = (REPORT, FAILED, SUMS, SUMMARY)
 
 READ_BYTES = 1024**2
 

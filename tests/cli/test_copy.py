@@ -209,8 +209,9 @@ def test_an_interrupted_copy_leaves_no_upload(aws: AwsServer, source: SourceServ
 def test_a_copy_loads_nothing_of_the_engine() -> None:
     """What `copy` imports before and during a transfer, in a process of its own."""
     program = (
-        "import sys, cli.main, cli.copy, sluiceway.landing.land, sluiceway.sink.client;"
-        "print([m for m in ('moto', 'aws_cdk', 'sluiceway.spec', 'local', 'infra', 'boto3') if m in sys.modules])"
+        "import sys, cli.main, cli.copy, cli.view, sluiceway.landing.land, sluiceway.sink.client;"
+        "foreign = ('moto', 'aws_cdk', 'sluiceway.spec', 'cli.jobs', 'local', 'infra', 'boto3');"
+        "print([m for m in foreign if m in sys.modules])"
     )
     import sys
 
