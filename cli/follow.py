@@ -6,7 +6,7 @@ Knows the order of looking and telling. Refuses to know where the job runs and h
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +34,8 @@ def show_until_end(submitted: Submitted, watch: Watch, progress: JobProgress) ->
 
 
 def outcome(view: JobView, seconds: float, outputs: str) -> dict[str, Any]:
-    """The object that `--json` prints. `cancelled`, `export_progress` and `error` are there when there are any."""
+    """The object that `--json` prints. `cancelled`, `export_progress` and `error` are there when there are any;
+    `outputs` is where they lie, None before there are those of this run."""
     files = {state: count for state, count in view.counts.files.items() if count or state != "cancelled"}
     return {
         "job_id": view.job_id,
@@ -42,16 +43,21 @@ def outcome(view: JobView, seconds: float, outputs: str) -> dict[str, Any]:
         "files": files,
         "bytes": view.counts.bytes,
         "seconds": round(seconds, 3),
-        "outputs": outputs,
+        "outputs": outputs if view.has_outputs else None,
         **({"export_progress": view.export_told} if view.export_told else {}),
         **({"error": dict(view.error)} if view.error else {}),
     }
 
 
-def tell(told: Mapping[str, Any], jobs: JobsClient, *, as_json: bool) -> None:
+def tell(view: JobView, told: Mapping[str, Any], jobs: JobsClient, *, as_json: bool) -> None:
     """The outcome on stdout: one line of JSON, or the table with the files that did not land."""
     if as_json:
         print(json.dumps(told), flush=True)
-        return
-    problems = (line for line in jobs.read_report(told["job_id"]) if line["status"] not in LANDED)
-    print_outcome(told, problems, told.get("error"))
+    else:
+        print_outcome(told, _problems(view, jobs), told.get("error"))
+
+
+def _problems(view: JobView, jobs: JobsClient) -> Iterator[dict[str, Any]]:
+    """The report's lines of files that did not land; not read, for it may be long, where all of them did."""
+    if view.has_outputs and view.counts.not_landed:
+        yield from (line for line in jobs.read_report(view.job_id) if line["status"] not in LANDED)

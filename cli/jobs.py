@@ -63,6 +63,12 @@ class JobView:
         return self.state in JOB_ENDS
 
     @property
+    def has_outputs(self) -> bool:
+        """Whether its report and the rest are those of this run: they are written as it ends, over those of the run
+        before. A job that was lost to its execution has not ended in the table."""
+        return self.ended and self.ended_at is not None
+
+    @property
     def bytes(self) -> int:
         return self.counts.bytes + sum(file.bytes for file in self.in_flight)
 

@@ -94,8 +94,8 @@ def report(job_id: str, name: StackName, *, download: Path | None, as_json: bool
     def ask(jobs: JobsClient) -> Exit:
         view = _find(jobs, job_id)
         if download is not None:
-            _download(jobs, job_id, download)
-        tell(_told(view, jobs), jobs, as_json=as_json)
+            _download(jobs, view, download)
+        tell(view, _told(view, jobs), jobs, as_json=as_json)
         return _code(view) if view.ended else Exit.OK
 
     return asked(name, ask, job_id=job_id, as_json=as_json)
@@ -172,7 +172,7 @@ def _started(submitted: Submitted, jobs: JobsClient, name: StackName, *, follow:
 def _follow(submitted: Submitted, jobs: JobsClient, name: StackName, *, as_json: bool) -> Exit:
     with JobProgress() as progress:
         view = show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
-    tell(_told(view, jobs), jobs, as_json=as_json)
+    tell(view, _told(view, jobs), jobs, as_json=as_json)
     return _code(view)
 
 
@@ -188,7 +188,7 @@ def _find(jobs: JobsClient, job_id: str) -> JobView:
 
 
 def _told(view: JobView, jobs: JobsClient) -> dict[str, Any]:
-    summary = (jobs.read_summary(view.job_id) if view.ended else None) or {}
+    summary = (jobs.read_summary(view.job_id) if view.has_outputs else None) or {}
     outputs = f"s3://{jobs.jobs_bucket}/{key_of(view.job_id, '')}"
     seconds = summary.get("seconds", view.seconds)
     # The counters are right at every moment; the error of a job that was lost is only in the view.
@@ -208,13 +208,18 @@ def _listed(view: JobView) -> dict[str, Any]:
     }
 
 
-def _download(jobs: JobsClient, job_id: str, folder: Path) -> None:
-    """Raises FolderError."""
+def _download(jobs: JobsClient, view: JobView, folder: Path) -> None:
+    """Raises FolderError, and JobIsLiveError of a job that goes on: what lies there is of its run before, if any."""
+    if not view.has_outputs:
+        raise JobIsLiveError(
+            f"the job {view.job_id!r} is live ({view.state.value}): nothing was downloaded; its files are written when "
+            "it ends"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for output in OUTPUTS:
-            if not jobs.download(key_of(job_id, output), folder / output):
-                print(f"{job_id} has left no {output}", file=sys.stderr)
+            if not jobs.download(key_of(view.job_id, output), folder / output):
+                print(f"{view.job_id} has left no {output}", file=sys.stderr)
     except BotoCoreError:
         raise  # some of them are OSErrors too
     except OSError as error:

@@ -60,7 +60,7 @@ def _run(loaded: Loaded, landed: Path, settings: Mapping[str, str], secrets: Sec
             seconds = time.monotonic() - started
             outputs = landed / jobs.jobs_bucket / key_of(view.job_id, "")
             progress.stop()
-            tell(outcome(view, seconds, str(outputs)), jobs, as_json=as_json)
+            tell(view, outcome(view, seconds, str(outputs)), jobs, as_json=as_json)
             if not as_json and (refused := hint(_refusals(view, jobs))):
                 print(refused, file=sys.stderr)
     return Exit.INTERRUPTED if interrupted else of_job(view.state, (view.error or {}).get("type"))
@@ -70,7 +70,7 @@ def _refusals(view: JobView, jobs: JobsClient) -> Iterator[tuple[str, str]]:
     """What the URL policy refused, the job's own requests and then its files: each URL and why."""
     if view.error is not None:
         yield "", view.error["message"]
-    if view.counts.rejected:
+    if view.has_outputs and view.counts.rejected:
         for line in jobs.read_report(view.job_id):
             if line["error"] and line["error"]["type"] == PolicyError.__name__:
                 yield line["url"], line["error"]["message"]

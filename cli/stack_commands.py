@@ -97,8 +97,8 @@ def report(
 ) -> None:
     """Show how a job ended, or how it stands, with the files that did not land.
 
-    Exit codes: as for `run`, 0 while the job runs, 3 when it was cancelled; 2 there is no such job; 4 AWS cannot be
-    asked.
+    Exit codes: as for `run`, 0 while the job runs, 3 when it was cancelled; 2 there is no such job, or it runs and its
+    files were to be downloaded; 4 AWS cannot be asked.
     """
     from cli import remote
 

@@ -21,7 +21,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from sluiceway.jobs.states import JobState
+from sluiceway.jobs.states import JOB_ENDS, JobState
 
 if TYPE_CHECKING:
     from cli.jobs import InFlight, JobView
@@ -163,7 +163,13 @@ def print_outcome(
             console.print("  … and more: see report.jsonl")
             break
         console.print(Text(f"{line['status']} {line['bucket']}/{line['key']}: {_why(line)}"), soft_wrap=True)
-    console.print(f"outputs: {outcome['outputs']}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"outputs: {outcome['outputs'] or _none(outcome)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _none(outcome: Mapping[str, Any]) -> str:
+    if JobState(outcome["status"]) in JOB_ENDS:
+        return "none"
+    return "none yet: the job goes on, and the files that did not land are told when it has ended"
 
 
 def _why(line: Mapping[str, Any]) -> str:

@@ -124,7 +124,10 @@ def test_a_cancelled_job_ends_cancelled_and_leaves_no_upload(
         assert asked(engine, "submit", "urls.txt", "--job-id", "slow", cwd=tmp_path).code == 0
         assert begun.wait(BEGUN_SECONDS)
         running = asked(engine, "report", "slow", "--json")
-        assert (running.code, running.json["status"]) == (0, "TRANSFERRING")
+        assert (running.code, running.json["status"], running.json["outputs"]) == (0, "TRANSFERRING", None)
+        early = asked(engine, "report", "slow", "--download", tmp_path / "early", "--json")
+        assert (early.code, early.json["error"]["type"]) == (2, "JobIsLiveError"), early.stderr
+        assert not (tmp_path / "early").exists()
         (tmp_path / "other.txt").write_text(source.url("/other"))
         for again in (["rerun", "slow"], ["submit", tmp_path / "other.txt", "--job-id", "slow", "--watch"]):
             refused = asked(engine, *again, "--json")
