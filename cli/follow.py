@@ -12,7 +12,7 @@ from typing import Any
 
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.view import JobProgress, print_outcome
-from cli.watch import JobLostError, Watch
+from cli.watch import JobLostError, JobNotBegunError, Watch
 from sluiceway.jobs.counts import Counts
 from sluiceway.jobs.states import FileState, JobState
 
@@ -20,12 +20,15 @@ LANDED = (FileState.STORED.value, FileState.SKIPPED.value)
 
 
 def show_until_end(submitted: Submitted, watch: Watch, progress: JobProgress) -> JobView:
-    """The job's last view. One that is lost to its execution is FAILED with the error JobLostError. Raises
-    JobIsLiveError where the job is another execution's: that one goes on, and nothing is to be said of its end."""
+    """The job's last view. One that is lost to its execution is FAILED with the error JobLostError, one that was
+    stopped before it had begun CANCELLED. Raises JobIsLiveError where the job is another execution's: that one goes on,
+    and nothing is to be said of its end."""
     view = JobView(submitted.job_id, JobState.FAILED, submitted.execution, None, None, Counts())
     try:
         for view in watch.follow(submitted):
             progress.show(view)
+    except JobNotBegunError:
+        return replace(view, state=JobState.CANCELLED)
     except JobLostError as error:
         return replace(view, state=JobState.FAILED, error={"type": JobLostError.__name__, "message": str(error)})
     if view.ended and view.files_total == 0:

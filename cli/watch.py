@@ -15,12 +15,17 @@ from sluiceway.errors import JobIsLiveError
 LOOK_SECONDS = 0.3
 # An execution that was stopped is settled by an event that invokes complete_job; it gets this long after the end.
 SETTLE_SECONDS = 120.0
-# How JobsClient.execution_end tells of an execution that found its job another's.
+# How JobsClient.execution_end tells of an execution that found its job another's, and of one that was stopped.
 REFUSED = f"FAILED: {JobIsLiveError.__name__}"
+STOPPED = "ABORTED"
 
 
 class JobLostError(Exception):
     """The execution has ended and its job has not; the text says what Step Functions knows of it."""
+
+
+class JobNotBegunError(JobLostError):
+    """The execution was stopped before the job had its row: nothing of it was moved, and nothing will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +40,8 @@ class Watch:
     sleep: Callable[[float], None] = time.sleep
 
     def follow(self, submitted: Submitted) -> Iterator[JobView]:
-        """The job as often as it is looked at; the last one has ended. Raises JobLostError, and JobIsLiveError where
-        the execution was refused because another one owns a live job of the id."""
+        """The job as often as it is looked at; the last one has ended. Raises JobLostError, JobNotBegunError if the
+        execution was stopped, and JobIsLiveError where it was refused because another one owns a live job of the id."""
         over: float | None = None
         while True:
             finished = self.jobs.execution_status(submitted) in EXECUTION_ENDS
@@ -69,8 +74,9 @@ class Watch:
 
     def _lost(self, submitted: Submitted, view: JobView | None) -> JobLostError | JobIsLiveError:
         end = self.jobs.execution_end(submitted)
-        if view is not None and view.execution != submitted.execution and end.startswith(REFUSED):
+        ours = view is not None and view.execution == submitted.execution
+        if view is not None and not ours and end.startswith(REFUSED):
             return JobIsLiveError(
                 f"a job {submitted.job_id!r} was live already (now {view.state.value}): this one was not started"
             )
-        return JobLostError(end)
+        return JobNotBegunError(end) if end.startswith(STOPPED) and not ours else JobLostError(end)

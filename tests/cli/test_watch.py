@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import pytest
+from rich.console import Console
 
+from cli.follow import show_until_end
 from cli.jobs import JobsClient, JobView, Submitted
+from cli.view import JobProgress
 from cli.watch import JobLostError, Watch
 from sluiceway.errors import JobIsLiveError
 from sluiceway.jobs.counts import Counts
@@ -83,6 +87,23 @@ def test_the_end_is_when_execution_and_job_have_ended(
 def test_a_job_that_does_not_end_with_its_execution_is_lost(after: JobView | None) -> None:
     with pytest.raises(JobLostError, match="States.Runtime"):
         list(watch(Jobs([("FAILED", after)], end="FAILED: States.Runtime: broken")).follow(SUBMITTED))
+
+
+@pytest.mark.parametrize("row", [None, view(JobState.COMPLETED, THEIRS)], ids=["no row", "that of an earlier run"])
+def test_a_job_that_was_stopped_before_it_had_begun_is_cancelled(row: JobView | None) -> None:
+    jobs = Jobs([("RUNNING", row), ("ABORTED", row)], end="ABORTED: Cancelled: cancelled from the command line")
+    with JobProgress(Console(file=io.StringIO())) as progress:
+        ended = show_until_end(SUBMITTED, watch(jobs), progress)
+    assert (ended.state, ended.error, ended.has_outputs) == (JobState.CANCELLED, None, False)
+
+
+def test_a_job_that_was_stopped_once_it_had_begun_is_lost_where_nothing_ends_it() -> None:
+    jobs = Jobs([("ABORTED", view(JobState.TRANSFERRING))], end="ABORTED: Cancelled: by hand")
+    with JobProgress(Console(file=io.StringIO())) as progress:
+        ended = show_until_end(SUBMITTED, watch(jobs), progress)
+    assert (ended.state, ended.error) == (
+        JobState.FAILED, {"type": "JobLostError", "message": "ABORTED: Cancelled: by hand"},
+    )  # fmt: skip
 
 
 def test_an_execution_that_found_its_job_live_says_nothing_of_how_that_job_ended() -> None:
