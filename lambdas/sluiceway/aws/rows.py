@@ -90,6 +90,12 @@ class JobRow:
         return datetime.fromisoformat(self.created_at).astimezone(UTC).timestamp()
 
     @property
+    def stamp(self) -> str:
+        """This run's start as letters and digits: tells it from all others of the id. `run` does not: it counts from 1
+        again where the table has forgotten the job, or is a new one, while the bucket keeps the job's objects."""
+        return "".join(char for char in self.created_at if char.isalnum())
+
+    @property
     def ended(self) -> bool:
         return self.state in JOB_ENDS
 

@@ -129,7 +129,7 @@ def api_of(services: Services, source: HttpSource) -> Api:
 
 def places_of(source: HttpSource, row: JobRow, export: Export, api: Api) -> Places:
     named: dict[str, Any] = {
-        "job": {"id": row.job_id, "run": row.run, "created_at": row.created_at},
+        "job": {"id": row.job_id, "run": row.run, "created_at": row.created_at, "stamp": row.stamp},
         "with": source.values,
     }
     if export.callback_url:
@@ -153,8 +153,9 @@ def _ask(api: Api, request: Start, places: Places, *, key: dict[str, str]) -> tu
 
 
 def _key(row: JobRow, request: Start, n: int) -> dict[str, str]:
-    """A start request that is sent twice, for the first reply was lost, should start one export."""
-    key = f"{row.job_id}-{row.run}" + (f"-{n}" if n else "")
+    """A start request that is sent twice, for the first reply was lost, should start one export; in another run of the
+    job, another one."""
+    key = f"{row.job_id}-{row.stamp}" + (f"-{n}" if n else "")
     return {request.idempotency_header: key} if request.idempotency_header else {}
 
 

@@ -39,12 +39,13 @@ READY = Step("READY")
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """`state` is starting, running, ready or skipped; `replies` those to the start requests, `last` the one that said
-    the export is done; times are seconds since 1970. `callback` is the id in `callback_url`, which the API was given;
-    `token_url` was found at the server. `round` counts how often the list was asked for anew, for fresh links.
-    `closed` says that the vendor was told of the end; `told` is how the last reply to a poll began, redacted."""
+    """`stamp` is that of the run whose export it is. `state` is starting, running, ready or skipped; `replies` those to
+    the start requests, `last` the one that said the export is done; times are seconds since 1970. `callback` is the id
+    in `callback_url`, which the API was given; `token_url` was found at the server. `round` counts how often the list
+    was asked for anew, for fresh links. `closed` says that the vendor was told of the end; `told` is how the last reply
+    to a poll began, redacted."""
 
-    run: int
+    stamp: str
     started_at: float
     state: str = "starting"
     replies: tuple[Heard, ...] = ()
@@ -71,7 +72,7 @@ def find(services: Services, row: JobRow) -> Export | None:
         if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") in ("NoSuchKey", "404"):
             return None
         raise
-    if said.get("run") != row.run:
+    if said.get("stamp") != row.stamp:
         return None
     replies = tuple(Heard(**each) for each in said["replies"])
     last = Heard(**said["last"]) if said["last"] else None
@@ -79,7 +80,7 @@ def find(services: Services, row: JobRow) -> Export | None:
 
 
 def begin(services: Services, row: JobRow) -> Export:
-    return find(services, row) or Export(row.run, time.time())
+    return find(services, row) or Export(row.stamp, time.time())
 
 
 def ask_anew(export: Export, row: JobRow) -> Export:

@@ -31,7 +31,7 @@ from sluiceway.transfer.digest import ALGORITHMS
 MAX_POLLS = 1000
 STATUSES = ("running", "completed", "failed", "timeout", "skipped")
 # Places that templates may name beside the requests that came before.
-JOB_PLACES = ("id", "run", "created_at")
+JOB_PLACES = ("id", "run", "created_at", "stamp")
 
 Seconds = Annotated[float, Field(ge=1, le=86400)]
 

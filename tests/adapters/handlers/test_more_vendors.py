@@ -83,7 +83,7 @@ def test_a_stripe_report_lands_with_the_api_key_at_both_hosts(
     assert authorized(source) == {f"Bearer {TOKEN}"}
     started = source.requests[0]
     assert parse_qs(started.body.decode())["parameters[interval_start]"] == ["1680000000"]
-    assert started.headers["Idempotency-Key"] == "stripe-1"
+    assert re.fullmatch(r"stripe-\d{8}T\d{9}Z", started.headers["Idempotency-Key"])
 
 
 def test_a_stripe_report_that_fails_says_why(deployment: Deployment, run: Run) -> None:
@@ -247,7 +247,7 @@ def snowflake(source: SourceServer, *polls: Reply) -> dict[str, Any]:
     def asked(request: Request) -> Reply:
         assert request.headers["X-Snowflake-Authorization-Token-Type"] == "PROGRAMMATIC_ACCESS_TOKEN"
         statement = json.loads(request.body)["statement"]
-        if statement.startswith("COPY INTO @unload/snowflake-1/ FROM orders"):
+        if re.match(r"COPY INTO @unload/snowflake-\d{8}T\d{9}Z/ FROM orders", statement):
             return reply(running, 202)
         assert statement.endswith(f"FROM TABLE(RESULT_SCAN('{HANDLE}'))")
         row = ["snowflake-1/data_0_0_0.csv", str(len(DATA)), source.url("/stage/1?X-Amz-Signature=x")]
