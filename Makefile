@@ -86,4 +86,4 @@ audit: $(STAMP) ## ask the advisory database about every pinned package, and lis
 	@$(BIN)/python -m infra.advisories $(VENV)/audit/bin/pip-audit
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) cdk.out landed landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info
+	rm -rf $(VENV) cdk.out landed-demo .pytest_cache .mypy_cache .ruff_cache .sluiceway *.egg-info
