@@ -23,7 +23,7 @@ from botocore.config import Config
 
 from local import synth
 from local.calls import OnCall
-from local.folder import FolderUnusableError
+from local.folder import FolderUnusableError, in_the_way
 from local.front import Front
 from local.http import Server
 from local.lambda_types import Report
@@ -32,6 +32,7 @@ from local.lambdas import Pool
 from local.patches import Patches
 from local.s3_api import S3
 from local.s3_errors import TAKEN, S3Error
+from local.s3_store import Store
 
 if TYPE_CHECKING:
     from local.deployment import Deployed
@@ -193,12 +194,8 @@ class Engine:
         wanted = [*deployed.buckets, *_listed(self._settings, "destination_buckets")]
         wanted += [*_listed(self._settings, "manifest_buckets"), *_listed(self._settings, "landing_bucket")]
         for bucket in wanted:
-            try:
-                s3.store.create_bucket(bucket)
-            except S3Error as error:
-                if error.code != TAKEN:
-                    raise
-                raise FolderUnusableError(error.message, "a folder, or nothing yet, for each bucket") from error
+            # Signed links lie in the jobs bucket.
+            _make_bucket(s3.store, bucket, private=bucket == deployed.outputs.get("JobsBucket"))
         bus = self._settings.get("event_bus", "default")
         if bus != "default":
             self.client("events").create_event_bus(Name=bus)
@@ -234,6 +231,18 @@ def _check_settings(settings: Mapping[str, str]) -> None:
 
     if settings:
         Settings.from_context(settings)
+
+
+def _make_bucket(store: Store, bucket: str, *, private: bool) -> None:
+    """Raises FolderUnusableError."""
+    try:
+        store.create_bucket(bucket, private=private)
+    except S3Error as error:
+        if error.code != TAKEN:
+            raise
+        raise FolderUnusableError(error.message, "a folder, or nothing yet, for each bucket") from error
+    except OSError as error:
+        raise in_the_way(store.root / bucket, error) from error
 
 
 def _listed(settings: Mapping[str, str], name: str) -> list[str]:

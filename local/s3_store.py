@@ -18,6 +18,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,6 +63,7 @@ class Store:
     def __init__(self, landed: Path) -> None:
         self.root = landed
         self.hidden = landed / HIDDEN
+        self._private: set[str] = set()
         try:
             (self.hidden / "odd").mkdir(parents=True, exist_ok=True)
             self._claim = Claim(landed, self.hidden / "engine.lock")
@@ -97,13 +99,17 @@ class Store:
     def has_bucket(self, bucket: str) -> bool:
         return bool(_BUCKET_NAME.fullmatch(bucket)) and (self.root / bucket).is_dir()
 
-    def create_bucket(self, bucket: str) -> None:
+    def create_bucket(self, bucket: str, *, private: bool = False) -> None:
+        """What lies in a `private` one no other user of the machine may read."""
         if not _BUCKET_NAME.fullmatch(bucket):
             raise S3Error("InvalidBucketName", "The specified bucket is not valid.", BucketName=bucket)
         try:
             (self.root / bucket).mkdir(exist_ok=True)
         except FileExistsError:
             raise bucket_taken(self.root / bucket) from None
+        if private:
+            self._private.add(bucket)
+            (self.root / bucket).chmod(0o700)
 
     def delete_bucket(self, bucket: str) -> None:
         self.need_bucket(bucket)
@@ -119,10 +125,11 @@ class Store:
     # objects
 
     def new_file(self) -> Path:
-        """A path for a temporary file, on the file system of the objects."""
-        handle, name = tempfile.mkstemp(dir=self.scratch)
-        os.close(handle)
-        return Path(name)
+        """An empty temporary file on the file system of the objects. It may become one, and so has the mode of any
+        file its user makes, where those of `tempfile` are for nobody else."""
+        path = self.scratch / uuid.uuid4().hex
+        path.touch(exist_ok=False)
+        return path
 
     def head(self, bucket: str, key: str) -> ObjectRecord:
         record, file = self.open(bucket, key)
@@ -226,6 +233,8 @@ class Store:
 
     def _move(self, file: Path, bucket: str, key: str) -> str:
         """Renames into place; a key that cannot be a path here goes to the hidden folder under its hash."""
+        if bucket in self._private:
+            file.chmod(0o600)
         if _is_plain(key):
             path = f"{bucket}/{key}"
             try:

@@ -105,7 +105,7 @@ class Uploads:
         offset = self._take_slot(upload, number, length)
         file = None if offset is not None else upload.folder / uuid.uuid4().hex
         try:
-            descriptor = os.open(file or upload.shared, os.O_WRONLY | os.O_CREAT, 0o644)
+            descriptor = os.open(file or upload.shared, os.O_WRONLY | os.O_CREAT, 0o666)
             try:
                 written = write(descriptor, offset or 0)
             finally:
@@ -191,7 +191,7 @@ def assemble(upload: Upload, parts: list[Part]) -> Path:
         part.offset == offset for part, offset in zip(parts, offsets, strict=True) if part.file is None
     )
     target = upload.shared if in_place else upload.folder / "assembled"
-    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o644)
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT, 0o666)
     try:
         for part, offset in zip(parts, offsets, strict=True):
             if part.file is not None or not in_place:

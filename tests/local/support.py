@@ -71,7 +71,7 @@ def function(handler: str, *, memory_mb: int = 256, timeout_seconds: int = 30, *
 
 
 def template(mark: Path) -> dict[str, Any]:
-    """A stack of a bucket, the test functions, and rules that write what they hear of to `mark`."""
+    """A stack of two buckets, the test functions, and rules that write what they hear of to `mark`."""
     handlers = ("echo", "about", "sleep", "fail", "fail_some", "leave", "long", "call")
     resources = {name.replace("_", ""): function(name) for name in handlers}
     resources["fill"] = function("fill", memory_mb=128)
@@ -101,9 +101,10 @@ def template(mark: Path) -> dict[str, Any]:
     }
     trust = {"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "*"}}]}
     resources["Role"] = {"Type": "AWS::IAM::Role", "Properties": {"AssumeRolePolicyDocument": trust}}
-    resources["Data"] = {"Type": "AWS::S3::Bucket", "Properties": {}}
+    for name in ("Data", "Jobs"):
+        resources[name] = {"Type": "AWS::S3::Bucket", "Properties": {}}
     resources["Odd"] = {"Type": "AWS::Sluice::Gate", "Properties": {}}
-    return {"Resources": resources, "Outputs": {"DataBucket": {"Value": {"Ref": "Data"}}}}
+    return {"Resources": resources, "Outputs": {f"{name}Bucket": {"Value": {"Ref": name}} for name in ("Data", "Jobs")}}
 
 
 def task(name: str, **fields: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import textwrap
@@ -21,9 +22,21 @@ from tests.local.support import CODE, Lab, code_of, template
 
 
 def test_buckets_are_called_after_their_outputs_and_there_is_one_s3(lab: Lab) -> None:
-    assert lab.engine.outputs == {"DataBucket": "data"}
+    assert lab.engine.outputs == {"DataBucket": "data", "JobsBucket": "jobs"}
     lab.engine.client("s3").put_object(Bucket="data", Key="a/b", Body=b"1")
     assert (lab.engine.store / "data/a/b").read_bytes() == b"1"
+
+
+def test_only_the_jobs_bucket_is_kept_from_other_users(lab: Lab, tmp_path: Path) -> None:
+    (tmp_path / "any").mkdir()
+    (tmp_path / "any/file").touch()
+    for bucket in ("data", "jobs"):
+        lab.engine.client("s3").put_object(Bucket=bucket, Key="file", Body=b"1")
+    found = [lab.engine.store / "data", lab.engine.store / "data/file", tmp_path / "any", tmp_path / "any/file"]
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in found]
+    assert modes[:2] == modes[2:]
+    private = [lab.engine.store / "jobs", lab.engine.store / "jobs/file"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in private] == [0o700, 0o600]
 
 
 def test_a_resource_the_engine_does_not_have_is_named(lab: Lab) -> None:

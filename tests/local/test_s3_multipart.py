@@ -6,8 +6,10 @@ import base64
 import hashlib
 import os
 import random
+import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -73,6 +75,39 @@ def test_parts_of_any_size_in_any_order_make_the_object(running: Running, sizes:
     head = running.client.head_object(Bucket="landing", Key="k")
     assert (head["Metadata"], head["ContentType"], head["ContentLength"]) == ({"a": "1"}, "x/y", len(whole))
     assert running.client.list_multipart_uploads(Bucket="landing").get("Uploads") is None
+
+
+@pytest.fixture
+def umask() -> Iterator[int]:
+    before = os.umask(0o002)
+    yield 0o002
+    os.umask(before)
+
+
+def test_what_lands_has_the_mode_of_any_file_however_it_was_put(running: Running, umask: int) -> None:
+    running.client.put_object(Bucket="landing", Key="small", Body=b"1")
+    in_order, repeated, without_one = (Upload(running, key) for key in ("in-order", "repeated", "without-one"))
+    for upload in (in_order, repeated, without_one):
+        upload.part(1, bytes(FIVE))
+        upload.part(2, b"1")
+    repeated.part(2, b"2")
+    in_order.complete()
+    repeated.complete()
+    without_one.complete([2])
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (running.landed / "landing").iterdir()}
+    assert modes == dict.fromkeys(["small", "in-order", "repeated", "without-one"], 0o666 & ~umask)
+
+
+def test_what_lands_in_a_private_bucket_is_for_nobody_else(running: Running) -> None:
+    running.s3.store.create_bucket("landing", private=True)
+    running.client.put_object(Bucket="landing", Key="a/small", Body=b"1")
+    running.client.put_object(Bucket="landing", Key="a//odd", Body=b"1")
+    upload = Upload(running, "a/large")
+    upload.part(1, b"1")
+    upload.complete()
+    (odd,) = (running.landed / ".sluiceway/odd/landing").iterdir()
+    paths = [running.landed / "landing", running.landed / "landing/a/small", running.landed / "landing/a/large", odd]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in paths] == [0o700, 0o600, 0o600, 0o600]
 
 
 @pytest.mark.parametrize("seed", range(6))
