@@ -1,8 +1,9 @@
 """A small HTTP/1.1 server for loopback: one thread a connection, bodies streamed both ways.
 
-Knows framing, keep-alive, `Expect: 100-continue` and how to end every connection on close. Refuses to know what
-the requests mean: a handler is a function from Request to Response. The standard library's own server parses
-headers with the email package and offers no streaming of chunked bodies, hence this one.
+Knows framing, keep-alive, `Expect: 100-continue`, that pages in browsers are refused (visitors.py) and how to end every
+connection on close. Refuses to know what the requests mean: a handler is a function from Request to Response. The
+standard library's own server parses headers with the email package and offers no streaming of chunked bodies, hence
+this one.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import BinaryIO, cast
+
+from local.visitors import refusal
 
 LOG = logging.getLogger(__name__)
 
@@ -182,7 +185,7 @@ class Server:
         if request is None:
             return False
         try:
-            response = self._handler(request)
+            response = _refused(request) or self._handler(request)
         except BadRequestError:
             raise
         except Exception:
@@ -191,6 +194,11 @@ class Server:
         keep = _drain(request) and request.headers.get("connection", "").lower() != "close"
         _write_response(connection, request.method, response, keep)
         return keep
+
+
+def _refused(request: Request) -> Response | None:
+    reason = refusal(request.headers)
+    return None if reason is None else Response(403, [("Content-Type", "text/plain")], f"{reason}\n".encode())
 
 
 def _hang_up(connection: socket.socket) -> None:
