@@ -17,9 +17,21 @@ from constructs import Construct
 # a quarter of an hour at full jitter. The second is a mover's that found no room for IssueToken beside itself.
 THROTTLED = ("Lambda.TooManyRequestsException", "TokensThrottledError")
 THROTTLED_ATTEMPTS = 60
-# Lambda's own mishaps, and a process that died, once more or twice.
-TRANSIENT = ("Lambda.ServiceException", "Lambda.SdkClientException", "Runtime.ExitError")
+# Lambda's own mishaps (Step Functions Developer Guide, "Handle transient Lambda service exceptions"), and a process
+# that died, once more or twice.
+TRANSIENT = (
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Runtime.ExitError",
+)
 TRANSIENT_ATTEMPTS = 4
+# A function that was ended by its timeout; the second name is that of an older Lambda, and of an end that told none. It
+# is given again what it was given, so what is lost is what one invocation had moved. No more often, for each may take
+# a quarter of an hour. The timeout of a state itself, States.Timeout, is another thing: AwaitExport waits for one.
+TIMED_OUT = ("Sandbox.Timedout", "Lambda.Unknown")
+TIMED_OUT_ATTEMPTS = 2
 LONGEST_WAIT_SECONDS = 30
 
 
@@ -54,6 +66,7 @@ def invoke(
     )
     _try_again(state, THROTTLED, first_wait_seconds=2, attempts=THROTTLED_ATTEMPTS)
     _try_again(state, TRANSIENT, first_wait_seconds=1, attempts=TRANSIENT_ATTEMPTS)
+    _try_again(state, TIMED_OUT, first_wait_seconds=1, attempts=TIMED_OUT_ATTEMPTS)
     return state
 
 

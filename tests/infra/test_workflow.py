@@ -120,21 +120,29 @@ def test_a_task_is_served_by_the_folder_of_its_name(states: dict[str, dict[str, 
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_waits_out_throttling_and_lambdas_mishaps_with_full_jitter(
+def test_a_task_waits_out_throttling_lambdas_mishaps_and_a_timeout_with_full_jitter(
     states: dict[str, dict[str, Any]], name: str
 ) -> None:
     retries = {error: retry for retry in states[name]["Retry"] for error in retry["ErrorEquals"]}
     assert set(retries) == {
         "Lambda.TooManyRequestsException",
+        "Lambda.ClientExecutionTimeoutException",
         "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
         "Lambda.SdkClientException",
         "Runtime.ExitError",
+        # A timeout leaves the input as it was, the last checkpoint in it: worth another invocation, not many.
+        "Sandbox.Timedout",
+        "Lambda.Unknown",
         TokensThrottledError.__name__,
     }
     assert all(retry["JitterStrategy"] == "FULL" for retry in retries.values())
     assert retries["Lambda.TooManyRequestsException"]["MaxAttempts"] >= 50
     assert retries[TokensThrottledError.__name__] == retries["Lambda.TooManyRequestsException"]
     assert retries["Runtime.ExitError"]["MaxAttempts"] <= 5
+    assert retries["Sandbox.Timedout"]["MaxAttempts"] == 2
+    # What AwaitExport waits for is the state's own timeout: another attempt would wait as long again.
+    assert "States.Timeout" not in retries
 
 
 def test_every_failure_before_the_end_reaches_complete_job(machine: dict[str, Any]) -> None:
