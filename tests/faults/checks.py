@@ -34,6 +34,12 @@ def resumed_at(*offsets: int) -> Callable[[Ran], None]:
     return check
 
 
+def went_on(ran: Ran) -> None:
+    """However often it was reopened, only for what was missing."""
+    assert len(ran.requests) > 1
+    assert all("range" in request and "if-range" in request for request in ran.requests[1:])
+
+
 def began_anew(ran: Ran) -> None:
     assert any("range" not in request for request in ran.requests[1:])
     assert ran.result.source_resumes >= 1

@@ -21,6 +21,7 @@ from tests.faults.checks import (
     verified,
     vouched_only_by,
     waited,
+    went_on,
 )
 from tests.faults.harness import BIG, EMPTY, FAILED, OTHER, PART, REJECTED, SMALL, STORED, Row
 from tests.faults.source import YESTERDAY, File, cut, serve
@@ -29,6 +30,7 @@ from tests.faults.steps import (
     chunked,
     cut_rest,
     endless,
+    part_of_unknown,
     raw,
     redirect,
     slow_head,
@@ -125,7 +127,21 @@ LENGTHS = [
 
 FRAMING = [
     Row("chunked", (STORED, None), [chunked(BIG.body)], BIG),
-    Row("chunked, cut in a chunk", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b"fffff\r\nabc"), serve(BIG)], BIG),
+    Row("chunked, cut in a chunk", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b"fffff\r\nabc"), serve(BIG)], BIG,
+        check=went_on),
+    Row("chunked, cut, and the rest is told no total", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b""),
+        part_of_unknown(BIG, 3_000_000)], BIG, check=went_on),
+    Row("chunked, cut, and the total becomes another", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b""),
+        cut_rest(BIG, 999_999), wrong_range(BIG, "bytes {first}-{last}/9999999999"), serve(BIG)], BIG,
+        check=began_anew),
+    Row("chunked, cut, and the total is not what the caller states", (REJECTED, "LengthMismatchError"),
+        [chunked(BIG.body[:MIDDLE], end=b""), serve(BIG)], task={"size": len(BIG.body) + 1}),
+    Row("chunked, and only the last chunk is missing", (STORED, None), [chunked(SMALL.body, end=b""), serve(SMALL)],
+        SMALL, check=went_on),
+    Row("chunked, cut, and the source says that it ends elsewhere", (STORED, None), [chunked(SMALL.body, end=b""),
+        answer(416, Content_Range=f"bytes */{len(SMALL.body) - 1}"), serve(SMALL)], SMALL, check=began_anew),
+    Row("chunked, cut, and the end is that of another version", (STORED, None), [chunked(SMALL.body, end=b""),
+        answer(416, Content_Range=f"bytes */{len(SMALL.body)}", ETag='"v2"'), serve(OTHER)], OTHER, check=began_anew),
     Row("chunked, without the last chunk", (FAILED, "SourceRestartError"), [chunked(SMALL.body, end=b""),
         answer(416)] * 9),
     Row("chunked, broken size", (FAILED, "SourceRestartError"), [chunked(SMALL.body, end=b"zz\r\n"), answer(416)] * 9),

@@ -95,6 +95,20 @@ def cut_rest(file: File, after: int) -> Step:
     return step
 
 
+def part_of_unknown(file: File, chunk: int) -> Step:
+    """True 206 of at most `chunk` bytes that do not tell the total, and 416 with it at the very end."""
+
+    def step(exchange: Exchange) -> None:
+        first, total = (exchange.range or (0, None))[0], len(file.body)
+        if first >= total:
+            exchange.reply(416, {"Content-Range": f"bytes */{total}"})
+            return
+        end = min(total, first + chunk)
+        exchange.reply(206, {**file.headers(), "Content-Range": f"bytes {first}-{end - 1}/*"}, file.piece(first, end))
+
+    return step
+
+
 def wrong_range(file: File, content_range: str | None, *, shift: int = 0, **headers: str) -> Step:
     """A 206 that says or sends another piece than the one asked for."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -6,9 +6,10 @@ a file (source/download.py).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
@@ -130,6 +131,11 @@ class Client:
                 method, body = "GET", None
             url, origin = target, after
         raise SourceProtocolError(f"{redact_url(url)}: more than {MAX_REDIRECTS} redirects")
+
+    def keep_plea(self, url: str, seconds: float) -> None:
+        """Keeps for how long the host of `url` asked to be left alone: the longest of its pleas."""
+        host = urlsplit(url).hostname or ""
+        self.asked_to_wait[host] = max(time.time() + seconds, self.asked_to_wait.get(host, 0.0))
 
     def close(self) -> None:
         self._pools.clear()

@@ -8,11 +8,9 @@ body that is not the one begun is never continued.
 from __future__ import annotations
 
 import io
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import urllib3
 
@@ -28,8 +26,8 @@ from sluiceway.errors import (
 from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
 from sluiceway.source.connections import discard, discarding_on_error
-from sluiceway.source.representation import announced_length, check_rest, check_unchanged, strong_validator
-from sluiceway.source.retry import OVERRUN, RETRYABLE_STATUSES, RetryBudget, parse_retry_after
+from sluiceway.source.representation import announced_length, check_rest, check_unchanged, is_end, strong_validator
+from sluiceway.source.retry import RETRYABLE_STATUSES, RetryBudget
 from sluiceway.source.stall import LEAST_BYTES, Watch, stalls
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
@@ -48,11 +46,12 @@ class Requests(Protocol):
 
     budget: RetryBudget
     stall_seconds: float
-    # Host -> seconds since 1970: until when it asked to be left alone.
-    asked_to_wait: dict[str, float]
 
     def request(self, method: str, url: str, headers: Mapping[str, str], /) -> urllib3.BaseHTTPResponse:
         """Sends one request; the body is left unread. Raises PolicyError or SourceError."""
+
+    def keep_plea(self, url: str, seconds: float, /) -> None:
+        """Keeps for how long the host of `url` asked to be left alone, so that others of its files wait as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,9 @@ class Begun:
 
 
 class Download(io.RawIOBase):
-    """An open body. `length` is its announced length in bytes or None; `headers` are those of the first response;
-    `on_resume` is called before every request after the first one. Raises SourceError, also from `readinto`."""
+    """An open body. `length` is its length in bytes, None until the server tells it; `headers` are those of the first
+    response; `on_resume` is called before every request after the first one. Raises SourceError, also from
+    `readinto`."""
 
     def __init__(
         self,
@@ -226,21 +226,29 @@ class Download(io.RawIOBase):
         response = self._send(self._rest_headers())
         with discarding_on_error(response):
             self._check_continues(response)
-        self._attach(response)
+        if self._offset == self._end:
+            discard(response)
+        else:
+            self._attach(response)
         return response
 
     def _check_continues(self, response: urllib3.BaseHTTPResponse) -> None:
-        """Raises SourceRestartError unless `response` is the rest of the body begun."""
+        """Raises SourceRestartError unless `response` is the rest of the body begun, or says that there is none. A body
+        whose length was unknown has it from the first reply that tells it, and the later ones are held against it."""
         headers, status = response.headers, response.status
         self._until = None
         if status == 200 and not self._is_partial:
             check_unchanged(headers, self.validator, self.length, self._shown)
+        elif status == 416 and self._end is None and is_end(headers, self.validator, self._offset, self._shown):
+            self.length = self._end = self._offset
         elif status in {200, 412, 416}:
             same = status == 200 and strong_validator(headers) == self.validator
             kind, why = (RangesRefusedError, "ranges are refused") if same else (SourceRestartError, "the file changed")
             raise kind(f"{self._shown}: {why}; it cannot go on at byte {self._offset}")
         elif status == 206:
-            end = check_rest(headers, self.validator, self._offset, self._end, self.length, self._shown)
+            end, total = check_rest(headers, self.validator, self._offset, self._end, self.length, self._shown)
+            if self._end is None:
+                self.length = self._end = total
             self._until = end if end != self._end else None
         else:
             raise self._refused(response)
@@ -258,16 +266,9 @@ class Download(io.RawIOBase):
             if response.status not in RETRYABLE_STATUSES:
                 return response
             retry_after = response.headers.get("retry-after")
-            self._note_patience(response.status, retry_after)
+            if plea := self._client.budget.plea_seconds(response.status, retry_after):
+                self._client.keep_plea(self._url, plea)
             self._count_failure(self._refused(response), retry_after)
-
-    def _note_patience(self, status: int, retry_after: str | None) -> None:
-        """Keeps what a host that is overrun asked for, so that others of its files wait as well."""
-        seconds = parse_retry_after(retry_after)
-        if status in OVERRUN and seconds:
-            host = urlsplit(self._url).hostname or ""
-            until = time.time() + min(seconds, self._client.budget.retry_after_cap_seconds)
-            self._client.asked_to_wait[host] = max(until, self._client.asked_to_wait.get(host, 0.0))
 
     def _refused(self, response: urllib3.BaseHTTPResponse) -> SourceStatusError:
         discard(response)

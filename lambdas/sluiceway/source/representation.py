@@ -55,10 +55,11 @@ def check_unchanged(headers: Mapping[str, str], validator: str | None, length: i
 
 def check_rest(
     headers: Mapping[str, str], validator: str | None, offset: int, end: int | None, length: int | None, shown: str
-) -> int:
+) -> tuple[int, int | None]:
     """Compares a 206 with what was asked for: the bytes from `offset` to before `end` of the body of `length` bytes
-    (None: unknown) known by `validator`. Returns where the piece ends, exclusive; a server may send less than asked
-    for. Raises SourceRestartError when it is a piece of another body, RangesRefusedError when it is another piece."""
+    (None: unknown) known by `validator`. Returns where the piece ends, exclusive, for a server may send less than asked
+    for; and the length of the whole body, None where it is not told. Raises SourceRestartError when it is a piece of
+    another body, RangesRefusedError when it is another piece."""
     _check_same(headers, validator, shown)
     text = headers.get("content-range", "")
     match = CONTENT_RANGE.fullmatch(text.strip())
@@ -72,12 +73,19 @@ def check_rest(
             f"{shown}: asked for the bytes {offset} to {end} of {length}, the server sent Content-Range {text!r} "
             f"and Content-Length {headers.get('content-length')}"
         )
-    return stop
+    return stop, total
+
+
+def is_end(headers: Mapping[str, str], validator: str | None, offset: int, shown: str) -> bool:
+    """Whether a 416 to the bytes from `offset` on says that the body, of a length unknown so far, ends right there (RFC
+    9110, 14.4). Raises SourceRestartError when it speaks of another body."""
+    _check_same(headers, validator, shown)
+    return headers.get("content-range", "").strip() == f"bytes */{offset}"
 
 
 def _check_same(headers: Mapping[str, str], validator: str | None, shown: str) -> None:
     name = "etag" if (validator or "").startswith('"') else "last-modified"
     found = headers.get(name)
-    # RFC 9110, 15.3.7: a 206 repeats the ETag; one that does not has at least been asked with If-Range.
+    # RFC 9110, 15.3.7: a 206 repeats the ETag; one that does not, and a 416, has at least been asked with If-Range.
     if found is not None and found != validator:
         raise SourceRestartError(f"{shown}: the file changed: its {name} was {validator}, now it is {found}")

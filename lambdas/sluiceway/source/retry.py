@@ -36,11 +36,19 @@ class RetryBudget:
     def pause(self, failures: int, retry_after: str | None = None) -> None:
         """Waits before the next try, `failures` tries after the last progress: full jitter over an exponential
         ceiling, or as long as the server asked for, with a cap."""
-        asked = parse_retry_after(retry_after)
+        asked = self._asked_seconds(retry_after)
         if asked is not None:
-            self.sleep(min(asked, self.retry_after_cap_seconds))
+            self.sleep(asked)
         else:
             self.sleep(self.jitter() * min(self.cap_seconds, self.base_seconds * 2 ** (failures - 1)))
+
+    def plea_seconds(self, status: int, retry_after: str | None) -> float | None:
+        """For how long a host that is overrun asks to be left alone, with the same cap; None where it does not."""
+        return self._asked_seconds(retry_after) if status in OVERRUN else None
+
+    def _asked_seconds(self, retry_after: str | None) -> float | None:
+        asked = parse_retry_after(retry_after)
+        return None if asked is None else min(asked, self.retry_after_cap_seconds)
 
 
 def parse_retry_after(value: str | None, *, now: Callable[[], float] = time.time) -> float | None:

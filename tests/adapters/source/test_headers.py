@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from sluiceway.errors import DigestMismatchError, RangesRefusedError, SourceProtocolError, SourceRestartError
-from sluiceway.source.representation import announced_length, check_rest, strong_validator
+from sluiceway.source.representation import announced_length, check_rest, is_end, strong_validator
 from sluiceway.source.retry import RetryBudget, parse_retry_after
 from sluiceway.source.stated import stated_digests
 
@@ -99,24 +99,45 @@ def test_strong_validator(headers: Mapping[str, str], expected: str | None) -> N
     assert strong_validator(headers) == expected
 
 
-def rest(headers: Mapping[str, str], **more: object) -> int:
+def rest(headers: Mapping[str, str], **more: object) -> tuple[int, int | None]:
     asked = {"validator": '"a"', "offset": 10, "end": 100, "length": 100, "shown": "x", **more}
     return check_rest(headers, **asked)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
-    ("headers", "more", "stop"),
+    ("headers", "more", "told"),
     [
-        ({"content-range": "bytes 10-99/100"}, {}, 100),
-        ({"content-range": "bytes 10-99/*"}, {}, 100),
-        ({"content-range": "bytes 10-19/100", "content-length": "10"}, {}, 20),
-        ({"content-range": "bytes 10-99/100", "etag": '"a"'}, {}, 100),
-        ({"content-range": "bytes 10-99/100"}, {"end": None, "length": None}, 100),
-        ({"content-range": "bytes 10-49/100"}, {"end": 50}, 50),
+        ({"content-range": "bytes 10-99/100"}, {}, (100, 100)),
+        ({"content-range": "bytes 10-99/*"}, {}, (100, None)),
+        ({"content-range": "bytes 10-19/100", "content-length": "10"}, {}, (20, 100)),
+        ({"content-range": "bytes 10-99/100", "etag": '"a"'}, {}, (100, 100)),
+        ({"content-range": "bytes 10-99/100"}, {"end": None, "length": None}, (100, 100)),
+        ({"content-range": "bytes 10-49/100"}, {"end": 50}, (50, 100)),
     ],
 )
-def test_a_true_rest_tells_where_it_ends(headers: Mapping[str, str], more: Mapping[str, object], stop: int) -> None:
-    assert rest(headers, **more) == stop
+def test_a_true_rest_tells_where_it_ends_and_how_long_the_whole_is(
+    headers: Mapping[str, str], more: Mapping[str, object], told: tuple[int, int | None]
+) -> None:
+    assert rest(headers, **more) == told
+
+
+@pytest.mark.parametrize(
+    ("headers", "ends"),
+    [
+        ({"content-range": "bytes */10"}, True),
+        ({"content-range": "bytes */10", "etag": '"a"'}, True),
+        ({"content-range": "bytes */11"}, False),
+        ({"content-range": "bytes */9"}, False),
+        ({}, False),
+    ],
+)
+def test_only_a_length_of_just_what_was_read_is_the_end(headers: Mapping[str, str], ends: bool) -> None:
+    assert is_end(headers, '"a"', 10, "x") is ends
+
+
+def test_the_end_of_another_version_is_a_change() -> None:
+    with pytest.raises(SourceRestartError, match='was "a", now it is "b"'):
+        is_end({"content-range": "bytes */10", "etag": '"b"'}, '"a"', 10, "x")
 
 
 @pytest.mark.parametrize(
