@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +22,8 @@ from tests.faults.harness import KEY, PART, s3_of
 from tests.faults.source import Source, Step
 from tests.faults.store import BUCKET, Store
 
+Until = int | Callable[[int], bool] | None
+
 
 @dataclass
 class World:
@@ -32,13 +34,14 @@ class World:
     store: Store
     s3: Any
 
-    def invoke(self, carry: dict[str, Any] | None = None, *, until: int | None = None, **options: Any) -> FileResult:
-        """Its result, PENDING when it was stopped at `until` bytes: then `carried` is the checkpoint."""
+    def invoke(self, carry: dict[str, Any] | None = None, *, until: Until = None, **options: Any) -> FileResult:
+        """Its result, PENDING when it was stopped at `until` bytes, or where `until` says so: then `carried` is the
+        checkpoint."""
         checkpoint = Checkpoint.from_dict(carry) if carry else None
         tally, time_left = Tally.of(checkpoint), TimeLeft(float("inf"))
 
         def on_progress(count: int) -> None:
-            if until is not None and count >= until:
+            if until is not None and (until(count) if callable(until) else count >= until):
                 time_left.end_now()
 
         tools = Tools(self.client, self.s3, on_progress=on_progress, time_left=time_left, tally=tally)

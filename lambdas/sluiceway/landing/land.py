@@ -25,7 +25,7 @@ from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import conditions_of, late_tags, target_of
 from sluiceway.landing.options import Options, Tools
-from sluiceway.landing.relaying import next_checkpoint
+from sluiceway.landing.relaying import Stint
 from sluiceway.landing.tally import Tally
 from sluiceway.redact import redact_url
 from sluiceway.sink.existing import find_existing
@@ -40,10 +40,6 @@ from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Transfer
 from sluiceway.transfer.plan import plan_parts
 from sluiceway.transfer.verify import Expectation
-
-# How often a file may be begun anew because its source changed or cannot resume.
-MAX_RESTARTS = 3
-
 
 # What a signed link answers once it has expired or been revoked.
 EXPIRED_STATUSES = frozenset({401, 403, 410})
@@ -74,42 +70,33 @@ def land_or_pause(
     for the next invocation and leaves the upload open; otherwise as `land`."""
     tally = tools.tally or Tally.of(checkpoint)
     tally.begin(tools.client)
-    restarts, sent_again = 0, False
+    stint = Stint.of(checkpoint)
     while True:
         try:
-            result = _attempt(task, options, tools, checkpoint, tally)
+            result = _attempt(task, options, tools, stint, tally)
             return result if isinstance(result, Checkpoint) else tally.on(result)
         except RangesRefusedError as error:
-            if checkpoint is not None:
+            if stint.before.is_begun:
                 raise CannotResumeError(f"{error}, and it takes longer than one invocation") from error
-            restarts += 1
-            if restarts > MAX_RESTARTS:
-                raise
+            stint = stint.anew(error)
         except (SourceRestartError, UploadGoneError) as error:
             # Between two invocations an upload may expire; one that goes while it is worked on was ended by somebody.
-            if isinstance(error, UploadGoneError) and checkpoint is None:
+            if isinstance(error, UploadGoneError) and not stint.before.is_begun:
                 raise
-            checkpoint = None
-            restarts += 1
-            if restarts > MAX_RESTARTS:
-                raise
+            stint = stint.anew(error)
             with tally.waiting_for_source():
-                tools.client.budget.pause(restarts)
-        except SendAgainError:
-            if sent_again:
-                raise
-            checkpoint, sent_again = None, True
+                tools.client.budget.pause(stint.before.restarts)
+        except SendAgainError as error:
+            stint = stint.sent_again(error)
         except FileExistsInSinkError as error:
             return tally.on(FileResult(FileState.SKIPPED, reason=str(error)))
         tally.resumed()
 
 
-def _attempt(
-    task: FileTask, options: Options, tools: Tools, checkpoint: Checkpoint | None, tally: Tally
-) -> FileResult | Checkpoint:
+def _attempt(task: FileTask, options: Options, tools: Tools, stint: Stint, tally: Tally) -> FileResult | Checkpoint:
     checksum = PART_CHECKSUMS[options.part_checksum]
-    name = checksum.name if checksum else None
-    if checkpoint is not None and checkpoint.upload_id is not None:
+    name, checkpoint = checksum.name if checksum else None, stint.before
+    if checkpoint.is_begun:
         place = checkpoint.position
         target = target_of(task, options, {}, name)
         kind = StagedUpload if options.stage else Upload
@@ -119,7 +106,7 @@ def _attempt(
             begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
             with _go_on(task, tools, begun, upload, tally) as source:
                 try:
-                    return _move(task, options, tools, source, upload, checkpoint.stated, checkpoint, tally)
+                    return _move(task, options, tools, source, upload, checkpoint.stated, stint, tally)
                 except PlanError:
                     if tools.may_hand_over:
                         upload.keep()
@@ -131,7 +118,7 @@ def _attempt(
         stated = stated_digests(source.headers)
         kind = StagedUpload if options.stage else Upload
         with kind(tools.s3, target_of(task, options, source.headers, name, stated), retries=tally.retries) as upload:
-            return _move(task, options, tools, source, upload, stated, checkpoint, tally)
+            return _move(task, options, tools, source, upload, stated, stint, tally)
 
 
 def _open(
@@ -185,11 +172,11 @@ def _move(
     source: Download,
     upload: Upload,
     stated: Mapping[str, str],
-    checkpoint: Checkpoint | None,
+    stint: Stint,
     tally: Tally,
 ) -> FileResult | Checkpoint:
     authors = {author: digests for author, digests in (("caller", task.digests), ("source", stated)) if digests}
-    begin = checkpoint.position if checkpoint and checkpoint.upload_id else None
+    begin = stint.before.position if stint.before.is_begun else None
     plan = plan_parts(
         source.length,
         memory_bytes=options.memory_bytes,
@@ -226,14 +213,14 @@ def _move(
             upload.tag(tags)
         return result
     shown = redact_url(task.url)
-    if outcome.error is not None and outcome.position.offset == (checkpoint.position.offset if checkpoint else 0):
+    if outcome.error is not None and outcome.position.offset == stint.before.position.offset:
         upload.keep()  # of what an earlier invocation had sent; where there is none, nothing was begun
         raise outcome.error
     if not source.resumable:
         raise outcome.error or CannotResumeError(
             f"{shown}: it takes longer than one invocation and has no ranges or no strong validator"
         )
-    paused = next_checkpoint(checkpoint, outcome, tally, shown)
+    paused = stint.pause(outcome.position, tally, shown)
     upload.keep()
     paused = replace(
         paused,

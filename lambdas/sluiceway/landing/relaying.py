@@ -9,16 +9,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sluiceway.errors import CannotResumeError
+from sluiceway.errors import CannotResumeError, SluicewayError
 from sluiceway.landing.tally import Tally
-from sluiceway.transfer.checkpoint import Checkpoint
-from sluiceway.transfer.pipeline import Paused
+from sluiceway.transfer.checkpoint import Checkpoint, Position
 
 # What is kept back from the time left: to send the parts in flight, write the table and return.
 RESERVE_SHARE = 0.2
 MAX_RESERVE_SECONDS = 90.0
 # Two invocations in a row that moved nothing will not be followed by a third.
 MAX_IDLE = 2
+# How often a file may be begun anew because its source changed or cannot resume, over all its invocations.
+MAX_RESTARTS = 3
 
 
 @dataclass(slots=True)
@@ -48,21 +49,40 @@ class TimeLeft:
         self.stop_at = 0.0
 
 
-def next_checkpoint(before: Checkpoint | None, paused: Paused, tally: Tally, shown: str) -> Checkpoint:
-    """The checkpoint after one more invocation. Raises CannotResumeError after MAX_IDLE of them without progress."""
-    begin = before or Checkpoint(paused.position, relays=0)
-    moved = paused.position.offset > (before.position.offset if before else 0)
-    idle = 0 if moved else begin.idle + 1
-    if idle >= MAX_IDLE:
-        raise CannotResumeError(
-            f"{shown}: {idle} invocations in a row moved nothing past byte {paused.position.offset}"
+@dataclass(frozen=True, slots=True)
+class Stint:
+    """One file's part of an invocation: where it stood `before`."""
+
+    before: Checkpoint
+
+    @classmethod
+    def of(cls, before: Checkpoint | None) -> Stint:
+        return cls(before or Checkpoint(Position(), relays=0))
+
+    def anew(self, error: SluicewayError) -> Stint:
+        """The same, of a file that begins at its first byte once more. Raises `error`, why it must, after so many."""
+        if self.before.restarts >= MAX_RESTARTS:
+            raise error
+        return Stint(replace(self.before.emptied(), restarts=self.before.restarts + 1))
+
+    def sent_again(self, error: SluicewayError) -> Stint:
+        """As `anew`, because S3 asked for it: once."""
+        if self.before.sent_again:
+            raise error
+        return Stint(replace(self.before.emptied(), sent_again=True))
+
+    def pause(self, position: Position, tally: Tally, shown: str) -> Checkpoint:
+        """What the next invocation goes on with, from `position`. Raises CannotResumeError after MAX_IDLE of them in a
+        row without progress."""
+        idle = 0 if position.offset > self.before.position.offset else self.before.idle + 1
+        if idle >= MAX_IDLE:
+            raise CannotResumeError(f"{shown}: {idle} invocations in a row moved nothing past byte {position.offset}")
+        so_far = tally.measured()
+        return replace(
+            self.before,
+            position=position,
+            relays=so_far.relays + 1,
+            idle=idle,
+            seconds=so_far.seconds,
+            counts=so_far.counts,
         )
-    so_far = tally.measured()
-    return replace(
-        begin,
-        position=paused.position,
-        relays=so_far.relays + 1,
-        idle=idle,
-        seconds=so_far.seconds,
-        counts=so_far.counts,
-    )

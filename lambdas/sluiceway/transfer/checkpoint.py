@@ -7,10 +7,10 @@ stays under 4 KB. Which parts S3 already has is asked of S3, not carried.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class Position:
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A paused transfer. `stated` are the digests that the source states, `validator` is what If-Range must carry,
-    `length` the announced one, `upload_id` and `attempt` name the multipart upload, `relays` counts the invocations so
-    far, `idle` those in a row that moved nothing, `seconds` and `counts` are sums of the measurements so far."""
+    `length` the one that the source told, `upload_id` and `attempt` name the multipart upload, `relays` counts the
+    invocations so far, `idle` those in a row that moved nothing, `restarts` how often the file was begun anew, and
+    `sent_again` whether S3 asked for that; `seconds` and `counts` are sums of the measurements so far."""
 
     position: Position
     upload_id: str | None = None
@@ -49,9 +50,20 @@ class Checkpoint:
     length: int | None = None
     relays: int = 1
     idle: int = 0
+    restarts: int = 0
+    sent_again: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
     counts: Mapping[str, int] = field(default_factory=dict[str, int])
     stated: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether anything of the file is in S3 to go on from."""
+        return self.upload_id is not None
+
+    def emptied(self) -> Checkpoint:
+        """Of the same file once what was moved of it is given up."""
+        return replace(self, position=Position(), upload_id=None, attempt=None, validator=None, length=None, stated={})
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -63,6 +75,8 @@ class Checkpoint:
             **self.position.to_dict(),
             "relays": self.relays,
             "idle": self.idle,
+            "restarts": self.restarts,
+            "sent_again": self.sent_again,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "counts": dict(self.counts),
             "stated": dict(self.stated),
@@ -82,6 +96,8 @@ class Checkpoint:
             data["length"],
             data["relays"],
             data["idle"],
+            data["restarts"],
+            data["sent_again"],
             data["seconds"],
             data["counts"],
             data["stated"],
