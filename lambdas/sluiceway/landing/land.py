@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from sluiceway.errors import (
     CannotResumeError,
@@ -40,6 +41,8 @@ from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Transfer
 from sluiceway.transfer.plan import plan_parts
 from sluiceway.transfer.verify import Expectation
+
+T = TypeVar("T")
 
 # What a signed link answers once it has expired or been revoked.
 EXPIRED_STATUSES = frozenset({401, 403, 410})
@@ -111,7 +114,7 @@ def _attempt(task: FileTask, options: Options, tools: Tools, stint: Stint, tally
                     if tools.may_hand_over:
                         upload.keep()
                     raise
-    opened = _open_unless_there(task, options, tools, tally)
+    opened = unless_there(task, options, tools.s3, partial(_open, task, tools, tally))
     if isinstance(opened, FileResult):
         return opened
     with opened as source:
@@ -143,19 +146,20 @@ def _is_renewable(tools: Tools, error: SourceError) -> bool:
     return tools.links_renewable and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
-def _open_unless_there(task: FileTask, options: Options, tools: Tools, tally: Tally) -> Download | FileResult:
-    """The open source, or the reason why it need not be read."""
+def unless_there(task: FileTask, options: Options, s3: Any, ask: Callable[[Mapping[str, str]], T]) -> T | FileResult:
+    """What `ask` makes of the source, or the reason why the file need not be moved. `ask` is given the headers that
+    make the source answer 304 where the file is the one landed last. Raises what it raises, and SinkError."""
     existing = None
     if options.if_exists != "overwrite":
-        existing = find_existing(tools.s3, task.bucket, task.key)
+        existing = find_existing(s3, task.bucket, task.key)
     if existing is None:
-        return _open(task, tools, tally)
+        return ask({})
     where = f"s3://{task.bucket}/{task.key}"
     if options.if_exists == "never":
         return FileResult(FileState.SKIPPED, etag=existing.etag, reason=f"{where} exists and if_exists is never")
     conditions = conditions_of(task, existing)
     try:
-        return _open(task, tools, tally, conditions)
+        return ask(conditions)
     except SourceStatusError as error:
         if error.status != 304 or not conditions:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from sluiceway.errors import (
@@ -22,12 +23,13 @@ from sluiceway.errors import (
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import target_of
+from sluiceway.landing.land import unless_there
 from sluiceway.landing.options import Options, Tools
 from sluiceway.landing.tally import Tally
 from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
-from sluiceway.source.probe import probe
+from sluiceway.source.probe import Probe, probe
 from sluiceway.source.stated import stated_digests
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
@@ -60,9 +62,12 @@ class Split:
         return asdict(self)
 
 
-def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: int, segment_bytes: int) -> Split | str:
-    """Creates the multipart upload of a file that can be split, or says in words why it cannot be. Raises
-    SluicewayError as a landing would. `tools.tally`, here and below, has what was measured in either case."""
+def begin_split(
+    task: FileTask, options: Options, tools: Tools, *, split_bytes: int, segment_bytes: int
+) -> Split | FileResult | str:
+    """Creates the multipart upload of a file that can be split, or says in words why it cannot be; or that it is
+    SKIPPED, as a landing would. Raises SluicewayError as that does. `tools.tally`, here and below, has what was
+    measured in either case."""
     checksum = PART_CHECKSUMS[options.part_checksum]
     single = sorted(set(task.digests) - set(COMBINABLE))
     if single:
@@ -70,8 +75,9 @@ def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: 
     if checksum is None:
         return "part_checksum is none"
     tally = _begun(tools)
-    with tally.waiting_for_source():
-        facts = probe(tools.client, task.url, tools.headers, on_resume=tally.resumed)
+    facts = unless_there(task, options, tools.s3, partial(_probe, task, tools, tally))
+    if isinstance(facts, FileResult):
+        return tally.on(facts)
     if facts.length is None or facts.validator is None or not facts.ranges:
         return "its source does not honour ranges, or gives no strong validator"
     if facts.length <= split_bytes:
@@ -102,6 +108,11 @@ def begin_split(task: FileTask, options: Options, tools: Tools, *, split_bytes: 
         segments=len(segments),
         stated={name: value for name, value in stated_digests(facts.headers).items() if name in COMBINABLE},
     )
+
+
+def _probe(task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, str]) -> Probe:
+    with tally.waiting_for_source():
+        return probe(tools.client, task.url, {**tools.headers, **conditions}, on_resume=tally.resumed)
 
 
 @dataclass(frozen=True, slots=True)

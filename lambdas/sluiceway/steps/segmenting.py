@@ -16,10 +16,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
 from sluiceway.aws.segment_table import SegmentRow
-from sluiceway.errors import JobError, SegmentsMissingError, SluicewayError, SplitOverError
+from sluiceway.errors import FileExistsInSinkError, JobError, SegmentsMissingError, SluicewayError, SplitOverError
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import UNLANDED
+from sluiceway.jobs.states import UNLANDED, FileState
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.options import Tools
 from sluiceway.landing.relaying import TimeLeft
@@ -55,9 +55,9 @@ class SegmentEvent:
         return cls(**{name: event[name] for name in cls.__dataclass_fields__ if name in event})
 
 
-def try_split(services: Services, job: JobRow, task: FileTask, tally: Tally) -> Split | str:
-    """Begins to split a file that asks for it, or says why it must go in one piece. Raises SluicewayError. `tally` has
-    what was measured in either case."""
+def try_split(services: Services, job: JobRow, task: FileTask, tally: Tally) -> Split | FileResult | str:
+    """Begins to split a file that asks for it, or says why it must go in one piece, or need not be moved. Raises
+    SluicewayError. `tally` has what was measured in either case."""
     if job.commit == ALL_OR_NOTHING:
         return "the job lands all of its files or none, and a split file is visible once it is finished"
     if task.size is not None and task.size <= services.config.split_bytes:
@@ -151,7 +151,8 @@ def _totals(rows: Sequence[SegmentRow], split: Split) -> list[SegmentSum]:
 
 
 def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
-    """Completes a split file and records its end: STORED, or what its sums and S3 say. Answers with what was new.
+    """Completes a split file and records its end: STORED, SKIPPED where another object stands at its key and may not be
+    replaced, or what its sums and S3 say. Answers with what was new.
     Raises SplitOverError as a segment does."""
     job, task, split = _of(services, event)
     if job.execution != event.execution or _is_over(job, event):
@@ -176,6 +177,9 @@ def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> Fi
             abort_split(task, options, tools, split)
             raise SegmentsMissingError(f"{split.segments} segments were expected, {len(totals)} are recorded")
         return finish_split(task, options, tools, split, totals)
+    except FileExistsInSinkError as error:
+        skipped = FileResult(FileState.SKIPPED, reason=str(error))
+        return replace(tally.on(skipped), segments=split.segments)
     except SluicewayError as error:
         failed = FileResult.of_error(error, bytes=sum(each.bytes for each in totals))
         return replace(tally.on(failed), segments=split.segments)

@@ -1,0 +1,116 @@
+"""What is promised of any file holds of one that is moved in segments: `if_exists`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.conftest import AwsServer
+from tests.support.deployment import Deployment, deploy
+from tests.support.source import Body, Reply, Request, SourceServer, ranged
+
+MIB = 1024**2
+BODY = Body(13 * MIB + 7).read()
+OTHER = b"of somebody else"
+
+
+@pytest.fixture
+def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
+    settings = {"allowed_sources": source.host, "split_bytes": str(5 * MIB), "part_mib": "5"}
+    with deploy(moto_server, monkeypatch, **settings) as deployment:
+        source.replies["/large"] = unless_known
+        yield deployment
+
+
+def unless_known(request: Request) -> Reply:
+    """By a server that knows conditional requests."""
+    return Reply(status=304) if request.headers.get("If-None-Match") == '"v1"' else ranged(BODY, request)
+
+
+def processed(
+    deployment: Deployment, source: SourceServer, if_exists: str, job_id: str = "split"
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """A job up to its ProcessFile: who owns it, and what that answered."""
+    execution = deployment.new_execution()
+    listed = {"type": "urls", "files": [source.url("/large")]}
+    document = {"job_id": job_id, "source": listed, "destination": {"if_exists": if_exists}, "split": "crc"}
+    deployment.start(document, execution)
+    owner = {"job_id": job_id, "execution": execution}
+    (unit,) = json.loads(deployment.read(deployment.invoke("dispatch_files", owner)["units_key"]))
+    return owner, deployment.invoke("process_file", {**owner, "unit": unit})
+
+
+def finish(deployment: Deployment, begun: dict[str, Any]) -> None:
+    for n in begun["segments"]:
+        deployment.invoke("move_segment", {**begun, "n": n})
+    deployment.invoke("finish_file", begun)
+
+
+def put(deployment: Deployment, body: bytes) -> None:
+    deployment.client("s3").put_object(Bucket=deployment.landing_bucket, Key="large", Body=body)
+
+
+def reported(deployment: Deployment, owner: dict[str, str]) -> dict[str, Any]:
+    deployment.invoke("complete_job", owner)
+    assert deployment.unfinished_uploads() == []
+    (line,) = deployment.lines(owner["job_id"], "report.jsonl")
+    return line
+
+
+def test_a_key_that_is_taken_is_skipped_before_a_byte_is_asked_for(
+    deployment: Deployment, source: SourceServer
+) -> None:
+    put(deployment, OTHER)
+    owner, answer = processed(deployment, source, "never")
+
+    assert (answer, source.requests) == ({"action": "DONE"}, [])
+    line = reported(deployment, owner)
+    assert (line["status"], line["reason"].endswith("exists and if_exists is never")) == ("SKIPPED", True)
+    assert deployment.landed() == {"large": OTHER}
+
+
+def test_a_key_that_is_taken_while_the_segments_move_is_skipped(deployment: Deployment, source: SourceServer) -> None:
+    owner, begun = processed(deployment, source, "never")
+    put(deployment, OTHER)
+    finish(deployment, begun)
+
+    assert deployment.unfinished_uploads() == []
+    line = reported(deployment, owner)
+    assert (line["status"], line["segments"], line["error"]) == ("SKIPPED", 3, None)
+    assert line["hash_seconds"] > 0
+    assert deployment.landed() == {"large": OTHER}
+
+
+def test_a_key_that_is_free_is_landed_with_its_segments(deployment: Deployment, source: SourceServer) -> None:
+    owner, begun = processed(deployment, source, "never")
+    finish(deployment, begun)
+
+    assert reported(deployment, owner)["status"] == "STORED"
+    assert deployment.landed() == {"large": BODY}
+
+
+def test_a_file_that_has_not_changed_since_it_landed_is_not_split_again(
+    deployment: Deployment, source: SourceServer
+) -> None:
+    owner, begun = processed(deployment, source, "skip-unchanged", "first")
+    finish(deployment, begun)
+    assert reported(deployment, owner)["status"] == "STORED"
+    source.requests.clear()
+
+    owner, answer = processed(deployment, source, "skip-unchanged", "second")
+
+    assert (answer, len(source.requests)) == ({"action": "DONE"}, 1)
+    line = reported(deployment, owner)
+    assert (line["status"], "unchanged" in line["reason"]) == ("SKIPPED", True)
+
+
+def test_a_file_that_has_changed_since_it_landed_is_split_again(deployment: Deployment, source: SourceServer) -> None:
+    put(deployment, OTHER)
+    owner, begun = processed(deployment, source, "skip-unchanged")
+    finish(deployment, begun)
+
+    assert reported(deployment, owner)["status"] == "STORED"
+    assert deployment.landed() == {"large": BODY}
