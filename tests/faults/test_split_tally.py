@@ -98,7 +98,7 @@ def test_a_split_file_keeps_what_every_function_took(landed: Path) -> None:
     assert result.sink_wait_seconds > taken.seconds["sink"] > begin.measured().seconds["sink"] > 0
     assert result.hash_seconds == pytest.approx(taken.seconds["hash"])
     assert result.seconds > taken.seconds["total"] > rest.measured().seconds["total"] > 0
-    assert result.peak_memory_bytes >= max(each.measured().counts[PEAK] for each in (begin, rest, second)) > 0
+    assert result.peak_memory_bytes >= taken.counts[PEAK] > 0
     assert result.source_validator == BIG.etag
 
 
