@@ -21,8 +21,9 @@ from sluiceway import telemetry
 # Half of the memory is kept for what nobody foresaw: past it, one more thread or a bigger part ends in a kill.
 MEMORY_PERCENT = 50
 FAILING_PERCENT = 5
-# Throttling is waited out by the state machine; an hour's worth of it means that the account's limit is too small.
-THROTTLES_IN_FIVE_MINUTES = 100
+# Throttling is waited out by the state machine, where who waits long tries twice in five minutes; ten who do so for a
+# while mean that the account's limit is too small.
+THROTTLES_IN_FIVE_MINUTES = 20
 
 
 @dataclass(frozen=True)

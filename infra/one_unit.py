@@ -11,10 +11,12 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.functions import Functions
-from infra.invoke import invoke
+from infra.invoke import Waits, invoke
 
 # Step Functions runs at most 40 items of an inline Map at once.
 SEGMENTS_AT_ONCE = 40
+# They share the history of their child: throttled all the time, and relayed between, they still keep within it.
+SEGMENT_WAITS = Waits(first=300, longest=900)
 
 
 def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
@@ -44,7 +46,7 @@ def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
 
 def _move_segments(scope: Construct, functions: Functions) -> sfn.Map:
     """The segments of one file. What each gave is in the table; the file itself goes on to FinishFile."""
-    move_segment = invoke(scope, functions.move_segment)
+    move_segment = invoke(scope, functions.move_segment, waits=SEGMENT_WAITS)
     is_moved = sfn.Choice(scope, "IsSegmentMoved")
     move_segment.next(is_moved)
     is_moved.when(sfn.Condition.string_equals("$.action", "CONTINUE"), move_segment)
