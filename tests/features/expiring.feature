@@ -16,6 +16,14 @@ Feature: Links that expire
     And large was read from its first byte once, and then from its third part
     And nothing is unfinished
 
+  Scenario: All files or none wait for it
+    When a job lands all of the export or none
+    Then the job is COMPLETED
+    And 2 files are stored
+    And every stored file is identical to its source
+    And large was read from its first byte once, and then from its third part
+    And nothing is unfinished
+
   Scenario: An API that gives no fresh link leaves nothing behind
     Given the API lists its files only once
     When a job lands the export

@@ -71,6 +71,11 @@ def _(world: World, api: Signing) -> None:
     world.run(api.document())
 
 
+@when("a job lands all of the export or none")
+def _(world: World, api: Signing) -> None:
+    world.run({**api.document(), "commit": "all-or-nothing"})
+
+
 @then(parsers.parse("{name:w} was read from its first byte once, and then from its third part"))
 def _(world: World, name: str) -> None:
     path = world.path(world.files[name].path)

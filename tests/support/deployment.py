@@ -120,6 +120,8 @@ class Deployment:
                 state = self.invoke("dispatch_files", owner)
                 for unit in json.loads(self.read(state["units_key"])):
                     self.process(owner, unit)
+                if state["commit"] == "all-or-nothing":
+                    self.commit(owner)
                 answer = self.invoke("complete_job", owner)
                 if answer["status"] != "EXPORTING":
                     return answer

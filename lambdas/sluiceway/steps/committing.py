@@ -23,6 +23,7 @@ from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import past_deadline
 from sluiceway.steps.manifest import manifest_blocks
+from sluiceway.steps.refreshing import links_asked
 from sluiceway.steps.tools import options_of
 from sluiceway.wiring import Services
 
@@ -35,9 +36,12 @@ def commit_files(
     services: Services, job_id: str, execution: str, time_left: TimeLeft, offset: int = 0
 ) -> tuple[list[Ended], int | None]:
     """Completes or aborts every staged file from byte `offset` of the manifest on. Answers with the files it ended,
-    and with the offset to go on from when time ran out. Raises NotOwnerError."""
+    and with the offset to go on from when time ran out. Nothing is decided while files wait for fresh links:
+    CompleteJob sends the job back for them, and what is staged stays so. Raises NotOwnerError."""
     job = services.jobs.owned(job_id, execution)
     if job.decision is None:
+        if links_asked(services, job):
+            return [], None
         job = services.jobs.decide(job, _decision(services, job))
     ended: list[Ended] = []
     with ThreadPoolExecutor(THREADS, "commit") as pool:

@@ -13,7 +13,7 @@ from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FileState, JobState
 from sluiceway.landing.land import EXPIRED_STATUSES
 from sluiceway.steps.announcing import announce_job
-from sluiceway.steps.gates import is_stopped
+from sluiceway.steps.gates import is_stopped, past_failures
 from sluiceway.wiring import Services
 
 # Links that expire sooner than a round takes would keep a job going for ever.
@@ -40,16 +40,25 @@ def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None) -> File
     )
 
 
+def links_asked(services: Services, job: JobRow) -> int:
+    """How often files of this run have asked for a fresh link so far, if the job must go back to its source for some;
+    else 0. One that is stopped, decided or past its failures would move none of them."""
+    if job.state is not JobState.TRANSFERRING or not may_renew(job) or job.decision is not None:
+        return 0
+    if is_stopped(job, job.execution) or past_failures(services, job):
+        return 0
+    asked = services.files.counts(job.job_id, job.run).retry_link
+    return asked if asked > job.links_seen else 0
+
+
 def send_back(services: Services, job: JobRow) -> JobRow | None:
     """The job, on its way back to its source, if files wait for a link since the last round; else None. Asked again
     before the list was read anew, it says the same."""
     if job.state is JobState.EXPORTING and job.links_round:
         return job
-    if job.state is not JobState.TRANSFERRING or not may_renew(job) or is_stopped(job, job.execution):
+    asked = links_asked(services, job)
+    if not asked:
         return None
-    waiting = services.files.counts(job.job_id, job.run).retry_link
-    if waiting <= job.links_seen:
-        return None
-    facts = {"links_round": job.links_round + 1, "links_seen": waiting}
+    facts = {"links_round": job.links_round + 1, "links_seen": asked}
     job = services.jobs.change_state(job, JobState.EXPORTING, **facts)
     return announce_job(services, job)
