@@ -146,14 +146,19 @@ class JobTable:
             return found
 
     def ask_patience(self, job_id: str, host: str, until: float) -> None:
-        """Lets every function of the job know until when (seconds since 1970) a host is to be left alone."""
-        self._write(
-            job_id,
-            UpdateExpression="SET patience.#host = :until",
-            ConditionExpression="attribute_exists(patience)",
-            ExpressionAttributeNames={"#host": host},
-            ExpressionAttributeValues=to_attributes({":until": until}),
-        )
+        """Lets every function of the job know until when (seconds since 1970) a host is to be left alone; where the job
+        knows of a later moment, that stays."""
+        later = "attribute_not_exists(patience.#host) OR patience.#host < :until"
+        try:
+            self._write(
+                job_id,
+                UpdateExpression="SET patience.#host = :until",
+                ConditionExpression=f"attribute_exists(patience) AND ({later})",
+                ExpressionAttributeNames={"#host": host},
+                ExpressionAttributeValues=to_attributes({":until": until}),
+            )
+        except self.client.exceptions.ConditionalCheckFailedException:
+            return  # known better
 
     def request_cancel(self, job_id: str) -> None:
         """Asks the functions that work on the job to return at once. Raises KeyError for an unknown job."""

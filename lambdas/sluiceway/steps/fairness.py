@@ -33,29 +33,32 @@ class NotNow(SluicewayError):
 
 @dataclass(slots=True)
 class Patience:
-    """For one invocation. `asked` is what the job's row says: host -> seconds since 1970."""
+    """For one invocation. `asked` is what the job's row says, or this process has heard: host -> seconds since 1970."""
 
     services: Services
     job_id: str
     limit: int | None
     time_left: TimeLeft
     asked: Mapping[str, float] = field(default_factory=dict[str, float])
-    _told: dict[str, float] = field(default_factory=dict[str, float])
     _held: set[Slot] = field(default_factory=set[Slot])
     _renewed_at: float = field(default_factory=time.monotonic)
 
     def tell(self, job: JobRow | None) -> None:
-        """Passes on what sources have asked this function for, takes in what they asked others for, and keeps slots."""
+        """Takes in what sources have asked others for, passes on what they asked this function for where that is more,
+        and keeps slots."""
         if time.monotonic() - self._renewed_at > LEASE_SECONDS / 3:
             self._renewed_at = time.monotonic()
             for slot in list(self._held):
                 self.services.slots.renew(self.job_id, slot)
-        for host, until in dict(self.services.source.asked_to_wait).items():
-            if until > self._told.get(host, 0.0):
-                self._told[host] = until
-                self.services.jobs.ask_patience(self.job_id, host, until)
-        if job is not None:
-            self.asked = {**self.asked, **(job.patience or {})}
+        known = _later(self.asked, (job.patience or {}) if job is not None else {})
+        # What this process has heard, perhaps while it worked for another job, and long ago.
+        heard = {
+            host: until for host, until in self.services.source.asked_to_wait.copy().items() if until > time.time()
+        }
+        self.asked = _later(known, heard)
+        for host in heard:
+            if self.asked[host] > known.get(host, 0.0):
+                self.services.jobs.ask_patience(self.job_id, host, self.asked[host])
 
     @contextmanager
     def turn(self, task: FileTask) -> Iterator[None]:
@@ -73,7 +76,7 @@ class Patience:
     def _wait(self, host: str) -> None:
         spread = 1 + SPREAD * random.random()
         began = time.time()
-        while (until := max(self.asked.get(host, 0.0), self._told.get(host, 0.0))) > time.time():
+        while (until := self.asked.get(host, 0.0)) > time.time():
             left = (until - began) * spread - (time.time() - began)
             self._sleep(min(LOOK_SECONDS, max(left, 0.01)), host)
 
@@ -91,3 +94,8 @@ class Patience:
         if self.time_left.is_short():
             raise NotNow(f"host {host} had no turn for this file within the invocation")
         time.sleep(seconds)
+
+
+def _later(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """Of each host the later moment."""
+    return {host: max(one.get(host, 0.0), other.get(host, 0.0)) for host in one.keys() | other.keys()}

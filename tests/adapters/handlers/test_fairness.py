@@ -7,7 +7,9 @@ import time
 
 import pytest
 
+from sluiceway.aws.table import JobTable
 from sluiceway.landing.relaying import TimeLeft
+from sluiceway.source.retry import RetryBudget
 from sluiceway.steps.fairness import Patience
 from tests.support.deployment import Deployment
 from tests.support.source import Body, Reply, Request, SourceServer
@@ -45,13 +47,14 @@ def test_no_more_files_of_a_host_are_asked_for_at_once_than_the_job_allows(
 def test_a_hosts_plea_reaches_the_functions_that_work_on_other_files(
     deployment: Deployment, source: SourceServer
 ) -> None:
-    pleas = [Reply(b"", 429, {"Retry-After": "1"})]
+    pleas = [Reply(b"", 429, {"Retry-After": "60"})]
     source.replies |= {"/0": lambda _: pleas.pop() if pleas else Reply(Body(100))}
+    deployment.movers.source.budget = RetryBudget(sleep=lambda _: None)
 
     assert deployment.run(document(source, 1))["files"]["stored"] == 1
 
     until = (deployment.jobs.get("fair").patience or {})["127.0.0.1"]
-    assert until <= time.time() + 1
+    assert time.time() + 30 < until <= time.time() + 60
 
 
 @pytest.mark.parametrize("known_from", ["row", "this function"])
@@ -71,3 +74,45 @@ def test_a_file_waits_until_its_host_may_be_asked(
     (task,) = deployment.tasks("fair")
     with patience.turn(task):
         assert time.time() >= until
+
+
+HOST = "127.0.0.1"
+
+
+def test_of_two_pleas_of_a_host_the_later_one_stands(deployment: Deployment, source: SourceServer) -> None:
+    owner = deployment.transfer(document(source, 1))
+    now, heard = time.time(), deployment.services.source.asked_to_wait
+    early, late = (Patience(deployment.services, owner["job_id"], None, TimeLeft.of(60_000)) for _ in range(2))
+    heard[HOST] = now + 120
+    late.tell(None)
+    # Another function, which has heard less and not yet looked at the job.
+    heard[HOST] = now + 20
+    early.tell(None)
+    assert deployment.jobs.get("fair").patience == {HOST: now + 120}
+
+    early.tell(deployment.jobs.get("fair"))
+    assert early.asked == {HOST: now + 120}
+    late.tell(None)
+    assert late.asked == {HOST: now + 120}
+
+
+def test_what_a_warm_process_heard_long_ago_is_not_told(deployment: Deployment, source: SourceServer) -> None:
+    owner = deployment.transfer(document(source, 1))
+    deployment.services.source.asked_to_wait[HOST] = time.time() - 3600
+    patience = Patience(deployment.services, owner["job_id"], None, TimeLeft.of(60_000))
+
+    patience.tell(deployment.jobs.get("fair"))
+
+    assert (patience.asked, deployment.jobs.get("fair").patience) == ({}, {})
+
+
+def test_a_plea_is_told_once(deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner, told = deployment.transfer(document(source, 1)), list[float]()
+    monkeypatch.setattr(JobTable, "ask_patience", lambda _table, _job_id, _host, until: told.append(until))
+    deployment.services.source.asked_to_wait[HOST] = until = time.time() + 60
+    patience = Patience(deployment.services, owner["job_id"], None, TimeLeft.of(60_000))
+
+    for _ in range(2):
+        patience.tell(deployment.jobs.get("fair"))
+
+    assert told == [until]
