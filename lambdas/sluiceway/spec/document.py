@@ -31,7 +31,7 @@ MAX_TAGS = 10
 MAX_CONCURRENCY = 10_000
 # Deeper than any job, and far from where Python gives up.
 MAX_DEPTH = 64
-# Each of them is a row that is tried for a free one.
+# Each of them is a row that is read by whoever waits for a free one.
 MAX_PER_HOST = 100
 MAX_DEADLINE_MINUTES = 365 * 24 * 60
 

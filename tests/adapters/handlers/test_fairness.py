@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from sluiceway.aws.slots import Slot, SlotTable
 from sluiceway.aws.table import JobTable
+from sluiceway.jobs.files import FileTask
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.source.retry import RetryBudget
-from sluiceway.steps.fairness import Patience
+from sluiceway.steps import fairness
+from sluiceway.steps.fairness import NotNow, Patience
 from tests.support.deployment import Deployment
 from tests.support.source import Body, Reply, Request, SourceServer
+from tests.support.waiting import wait_until
 
 
 def document(source: SourceServer, count: int, **limits: int) -> dict[str, object]:
@@ -77,6 +83,79 @@ def test_a_file_waits_until_its_host_may_be_asked(
 
 
 HOST = "127.0.0.1"
+
+
+def waiting(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Patience, list[float]]:
+    """The patience of a function whose job allows one file of the host at once, and when it has looked for a slot."""
+    owner, looks = deployment.transfer(document(source, 4, max_concurrency_per_host=1)), list[float]()
+    take = SlotTable.take
+
+    def counted(*arguments: Any) -> Slot | None:
+        looks.append(time.monotonic())
+        return take(*arguments)
+
+    monkeypatch.setattr(SlotTable, "take", counted)
+    return Patience(deployment.services, owner["job_id"], 1, TimeLeft.of(60_000)), looks
+
+
+def test_of_the_files_that_wait_for_a_slot_one_looks_for_it_and_less_and_less_often(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience, looks = waiting(deployment, source, monkeypatch)
+    other = deployment.services.slots.take("fair", HOST, 1, "another function")
+    assert other is not None
+    monkeypatch.setattr(fairness, "LOOK_SECONDS", 0.1)
+    moved = list[str]()
+
+    def move(task: FileTask) -> None:
+        with patience.turn(task):
+            moved.append(task.key)
+
+    with ThreadPoolExecutor(4) as pool:
+        files = [pool.submit(move, task) for task in deployment.tasks("fair")]
+        time.sleep(1)
+        assert (moved, len(looks) <= 1 + 7) == ([], True), looks
+        deployment.services.slots.give_back("fair", other)
+    assert [file.exception() for file in files] == [None] * 4
+    assert len(moved) == 4
+
+
+def test_a_slot_that_this_function_gives_back_is_taken_at_once(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience, looks = waiting(deployment, source, monkeypatch)
+    monkeypatch.setattr(fairness, "LOOK_SECONDS", 30.0)
+    first, second, *_ = deployment.tasks("fair")
+
+    def move(task: FileTask) -> float:
+        with patience.turn(task):
+            return time.monotonic()
+
+    with ThreadPoolExecutor(1) as pool:
+        with patience.turn(first):
+            file = pool.submit(move, second)
+            wait_until(lambda: len(looks) == 2)
+        given_back = time.monotonic()
+        assert file.result() < given_back + 5
+
+
+def test_a_file_that_waits_for_a_slot_gives_up_when_time_runs_out(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience, _ = waiting(deployment, source, monkeypatch)
+    monkeypatch.setattr(fairness, "LOOK_SECONDS", 0.1)
+    deployment.services.slots.take("fair", HOST, 1, "another function")
+
+    def move(task: FileTask) -> None:
+        with patience.turn(task):
+            raise AssertionError("had a turn")
+
+    with ThreadPoolExecutor(4) as pool:
+        files = [pool.submit(move, task) for task in deployment.tasks("fair")]
+        patience.time_left.end_now()
+        assert {type(file.exception()) for file in files} == {NotNow}
 
 
 def test_of_two_pleas_of_a_host_the_later_one_stands(deployment: Deployment, source: SourceServer) -> None:
