@@ -2,7 +2,8 @@
 
 botocore refuses a bare memoryview, and http.client reads a file-like body in blocks of 16 KiB. This object hands out
 slices of up to 1 MiB whatever size is asked for, so that a send costs few calls and no copy, and it rewinds, so that
-botocore can send it again in its own retries.
+botocore can send it again in its own retries. awscrt, which signs a body for botocore, has it fill a buffer of its own
+instead.
 """
 
 from __future__ import annotations
@@ -26,6 +27,13 @@ class PartBody:
         piece = self._view[self._at : self._at + self._slice_bytes]
         self._at += len(piece)
         return piece
+
+    def readinto(self, into: memoryview) -> int:
+        """Fills as much of `into` as there is left; returns how much that was."""
+        piece = self._view[self._at : self._at + len(into)]
+        into[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         base = (0, self._at, len(self._view))[whence]

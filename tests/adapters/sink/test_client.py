@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from local.http import Request, Response, Server
 from local.s3_api import S3
 from sluiceway.aws.session import new_session
 from sluiceway.sink.client import s3_client, signs_payload
+from sluiceway.sink.storage import ObjectWriter
 from sluiceway.sink.upload import Target, Upload
 
 BUCKET = "landing"
@@ -43,7 +45,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def s3(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def endpoint(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     server = Server(recorder)
     for name, value in {
         "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{server.port}",
@@ -52,10 +54,28 @@ def s3(recorder: Recorder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
+    yield
+    server.close()
+
+
+@pytest.fixture
+def s3(endpoint: None) -> Iterator[Any]:
     client = s3_client(new_session())
     yield client
     client.close()
-    server.close()
+
+
+@pytest.fixture
+def remote(endpoint: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client that takes loopback for a network, as http://minio:9000 is reached over one."""
+    monkeypatch.setattr("sluiceway.sink.client.LOOPBACK", frozenset())
+    client = s3_client(new_session())
+    yield client
+    client.close()
+
+
+def crc64nvme(body: bytes) -> str:
+    return base64.b64encode(checksums.crc64nvme(body).to_bytes(8, "big")).decode()
 
 
 @pytest.mark.parametrize(
@@ -94,7 +114,7 @@ def test_the_client_is_made_for_the_endpoint_of_the_environment(
 
 
 def test_a_part_goes_out_unsigned_and_whole_with_one_checksum_in_a_header(s3: Any, recorder: Recorder) -> None:
-    checksum = base64.b64encode(checksums.crc64nvme(PART).to_bytes(8, "big")).decode()
+    checksum = crc64nvme(PART)
     with Upload(s3, Target(BUCKET, "a")) as upload:
         upload.put_part(1, memoryview(PART), checksum)
         upload.complete(len(PART), checksum)
@@ -110,3 +130,27 @@ def test_a_part_goes_out_unsigned_and_whole_with_one_checksum_in_a_header(s3: An
     assert "x-amz-decoded-content-length" not in sent
     assert sent["content-length"] == str(len(PART))
     assert s3.get_object(Bucket=BUCKET, Key="a")["Body"].read() == PART
+
+
+@pytest.mark.parametrize("size", [1, 4096, 4097, len(PART), len(PART) + 5])
+def test_a_part_over_plain_http_to_another_machine_is_signed_and_arrives_whole(
+    remote: Any, recorder: Recorder, size: int
+) -> None:
+    body = (PART + b"other")[:size]
+    with Upload(remote, Target(BUCKET, "a")) as upload:
+        upload.put_part(1, memoryview(body), crc64nvme(body))
+        upload.complete(size, crc64nvme(body))
+
+    (sent,) = recorder.puts
+    assert sent["x-amz-content-sha256"] == hashlib.sha256(body).hexdigest()
+    assert remote.get_object(Bucket=BUCKET, Key="a")["Body"].read() == body
+
+
+def test_a_document_in_parts_over_plain_http_to_another_machine_arrives_whole(remote: Any, recorder: Recorder) -> None:
+    with ObjectWriter(remote, BUCKET, "a", part_bytes=len(PART)) as writer:
+        writer.write(PART + b"and the rest")
+
+    assert [each["x-amz-content-sha256"] for each in recorder.puts] == [
+        hashlib.sha256(body).hexdigest() for body in (PART, b"and the rest")
+    ]
+    assert remote.get_object(Bucket=BUCKET, Key="a")["Body"].read() == PART + b"and the rest"
