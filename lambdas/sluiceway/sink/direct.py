@@ -136,7 +136,10 @@ class DirectPuts:
             return
         agent = request.headers.get("User-Agent", "")
         agent = agent.decode() if isinstance(agent, bytes) else agent
-        self._seen.place = Place(request.url.partition("?")[0], agent, request_signer, signing_name, region_name)
+        # The event tells the client's own; a bucket of another region, once found, is signed for with what stands here.
+        signing = {"signing_name": signing_name, "region": region_name, **request.context.get("signing", {})}
+        url, name, region = request.url.partition("?")[0], signing["signing_name"], signing["region"]
+        self._seen.place = Place(url, agent, request_signer, name, region)
 
     def _headers_of(self, arguments: Mapping[str, Any]) -> dict[str, str] | None:
         """The headers that botocore's model gives `arguments`; None where it would need botocore."""

@@ -41,9 +41,11 @@ class Seen:
 
 @dataclass
 class Store:
-    """Answers every PUT with the next of `statuses` (0 cuts the connection), then with 200."""
+    """Answers every PUT with the next of `statuses` (0 cuts the connection), then with 200. All answers carry
+    `headers`."""
 
     statuses: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
 
@@ -66,6 +68,8 @@ def store() -> Iterator[Store]:
             self.send_response(status)
             self.send_header("ETag", f'"etag-{len(found.seen)}"')
             self.send_header("x-amz-version-id", "v1")
+            for name, value in found.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", "0")
             self.end_headers()
 
@@ -292,6 +296,18 @@ def test_credentials_that_were_renewed_sign_the_next_request(store: Store, s3_of
     s3._request_signer._credentials.access_key = "RENEWED"
     put(s3, "second")
     assert "Credential=RENEWED/" in store.seen[1].headers["authorization"]
+
+
+def test_a_bucket_of_another_region_is_signed_for_its_own_region(store: Store, s3_of: Callable[..., Any]) -> None:
+    s3 = s3_of()
+    calls = calls_of_botocore(s3)
+    store.statuses, store.headers = [301], {"x-amz-bucket-region": "eu-central-1"}
+    put(s3, "first")
+    put(s3, "second")
+    part(s3, 1)
+    assert calls == ["/first"]
+    scopes = [seen.headers["authorization"].split("/")[2:4] for seen in store.seen]
+    assert scopes == [["us-east-1", "s3"]] + [["eu-central-1", "s3"]] * 3
 
 
 def test_many_threads_share_one_client(store: Store, s3_of: Callable[..., Any]) -> None:
