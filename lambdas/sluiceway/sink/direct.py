@@ -29,8 +29,7 @@ from sluiceway.sink.signing import authorization
 SIGNATURE = "s3v4"
 METHODS = {"PutObject": "put_object", "UploadPart": "upload_part"}
 QUERY = {"PartNumber": "partNumber", "UploadId": "uploadId"}
-# From here on a refusal before the body is worth a round trip; the same limit as botocore's. Below, one write carries
-# headers and body.
+# From here on a refusal before the body is worth a round trip; the same limit as botocore's.
 EXPECT_BYTES = 1024**2
 # Answers that botocore would not ask for again. Of 400 only botocore knows which are passing, or about the region.
 REFUSALS = frozenset({403, 404, 409, 412})
@@ -196,7 +195,8 @@ def _send(s3: Any, place: Place, put: Put, headers: Mapping[str, str]) -> Any:
         "Authorization": signature,
         "User-Agent": place.user_agent,
         "Content-Length": str(size),
-        **({"Expect": "100-continue"} if is_large else {}),
+        # botocore's connections wait for the answer to bytes; after the same text they send the body at once.
+        **({"Expect": b"100-continue"} if is_large else {}),
     }
     body: Any = PartBody(put.body) if is_large else bytes(put.body)
     request = AWSPreparedRequest("PUT", f"{url}?{query}" if query else url, sent, body, stream_output=False)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import parse_qs, urlsplit
 
 import botocore.session
@@ -318,3 +319,34 @@ def test_many_threads_share_one_client(store: Store, s3_of: Callable[..., Any]) 
     for thread in threads:
         thread.join()
     assert {(seen.path, seen.body) for seen in store.seen} == {(f"/landing/k{n}", bytes([n]) * 100) for n in range(8)}
+
+
+def test_a_refusal_before_the_body_keeps_it_from_being_sent(s3_of: Callable[..., Any], store: Store) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        store.port = listener.getsockname()[1]
+        s3, came = s3_of(), list[bytes]()
+
+        def refuse() -> None:
+            connection, _ = listener.accept()
+            with connection, connection.makefile("rb") as stream:
+                read_head(stream)
+                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+                stream.read(EXPECT_BYTES)
+                connection.sendall(b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n')
+                read_head(stream)
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                came.append(stream.read())
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        part(s3, 1, bytes(EXPECT_BYTES))
+        with pytest.raises(ClientError):
+            part(s3, 2, bytes(EXPECT_BYTES))
+        s3.close()
+        thread.join()
+    assert came == [b""]
+
+
+def read_head(stream: BinaryIO) -> None:
+    while stream.readline() != b"\r\n":
+        pass
