@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 
 MAX_ATTEMPTS = 5
-CONNECT_TIMEOUT_SECONDS = 10
+# urllib3 holds the sending to it as well: a slice of a part (sink/body.py) must be out by then, which asks 17 KB/s of
+# each connection. 10 s would ask 105, and many an uplink has no more for all of them together.
+CONNECT_TIMEOUT_SECONDS = 60
 # S3 answers Complete of many parts late, while it keeps the connection alive with spaces.
 READ_TIMEOUT_SECONDS = 60
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -28,7 +30,7 @@ def s3_client(
     read_timeout_seconds: float = READ_TIMEOUT_SECONDS,
 ) -> Any:
     """A client of the botocore `session`, for up to `connections` threads. A call is tried
-    `max_attempts` times, the first included."""
+    `max_attempts` times, the first included. `connect_timeout_seconds` is for connecting and for each slice sent."""
     endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
     config = Config(
         signature_version="s3v4",

@@ -15,6 +15,7 @@ from awscrt import checksums
 from local.http import Request, Response, Server
 from local.s3_api import S3
 from sluiceway.aws.session import new_session
+from sluiceway.sink.body import SLICE_BYTES
 from sluiceway.sink.client import s3_client, signs_payload
 from sluiceway.sink.storage import ObjectWriter
 from sluiceway.sink.upload import Target, Upload
@@ -154,3 +155,7 @@ def test_a_document_in_parts_over_plain_http_to_another_machine_arrives_whole(re
         hashlib.sha256(body).hexdigest() for body in (PART, b"and the rest")
     ]
     assert remote.get_object(Bucket=BUCKET, Key="a")["Body"].read() == PART + b"and the rest"
+
+
+def test_a_connection_of_20_kilobytes_a_second_is_enough(s3: Any) -> None:
+    assert SLICE_BYTES / s3.meta.config.connect_timeout < 20_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from sluiceway.sink.direct import EXPECT_BYTES, put_object, upload_part
 
+MIB = 1024**2
 ARGUMENTS: dict[str, Any] = {
     "ContentType": "text/csv",
     "ContentEncoding": "gzip",
@@ -43,23 +45,27 @@ class Seen:
 @dataclass
 class Store:
     """Answers every PUT with the next of `statuses` (0 cuts the connection), then with 200. All answers carry
-    `headers`."""
+    `headers`; each MiB of a body is read only after `pause` seconds."""
 
     statuses: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
+    pause: float = 0
     seen: list[Seen] = field(default_factory=list)
     port: int = 0
 
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    found = Store()
+    found, never = Store(), threading.Event()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_PUT(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            length, body = int(self.headers["content-length"]), b""
+            while len(body) < length:
+                never.wait(found.pause)
+                body += self.rfile.read(min(MIB, length - len(body)))
             headers = {name.lower(): value for name, value in self.headers.items()}
             found.seen.append(Seen(self.command, self.path, headers, body))
             status = found.statuses.pop(0) if found.statuses else 200
@@ -90,7 +96,7 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def s3_of(store: Store) -> Callable[..., Any]:
-    def make(*, signs_payload: bool = False, addressing: str = "path") -> Any:
+    def make(*, signs_payload: bool = False, addressing: str = "path", **config: Any) -> Any:
         session = botocore.session.Session()
         session.set_credentials("AKID", "secret")
         return session.create_client(
@@ -102,6 +108,7 @@ def s3_of(store: Store) -> Callable[..., Any]:
                 retries={"mode": "standard", "total_max_attempts": 3},
                 s3={"payload_signing_enabled": signs_payload, "addressing_style": addressing},
                 request_checksum_calculation="when_required",
+                **config,
             ),
         )
 
@@ -319,6 +326,17 @@ def test_many_threads_share_one_client(store: Store, s3_of: Callable[..., Any]) 
     for thread in threads:
         thread.join()
     assert {(seen.path, seen.body) for seen in store.seen} == {(f"/landing/k{n}", bytes([n]) * 100) for n in range(8)}
+
+
+def test_a_slow_store_has_the_timeout_for_each_slice_not_for_the_part(store: Store, s3_of: Callable[..., Any]) -> None:
+    s3 = s3_of(connect_timeout=1)
+    part(s3, 1)
+    # Far more than the sockets' buffers hold, in far more than the timeout.
+    store.pause, body = 0.2, bytes(16 * MIB)
+    retries, began = list[int](), time.monotonic()
+    part(s3, 2, body, on_retry=lambda: retries.append(1))
+    assert time.monotonic() - began > 3
+    assert (retries, store.seen[-1].body) == ([], body)
 
 
 def test_a_refusal_before_the_body_keeps_it_from_being_sent(s3_of: Callable[..., Any], store: Store) -> None:
