@@ -152,6 +152,9 @@ FRAMING = [
         [with_head("HTTP/1.1 200 OK\nX-Broken\nContent-Length: 100003", SMALL.body[:-1])], check=asked_once),
     Row("gzip forced", (STORED, None), [serve(ZIPPED, Content_Encoding="gzip")], ZIPPED,
         task={"digests": {"sha256": sha256(ZIPPED)}}, check=coding_kept),
+    Row("gzip forced, and a coding of S3's own on a second line", (STORED, None), [with_head(
+        f"HTTP/1.1 200 OK\nContent-Length: {len(ZIPPED.body)}\nContent-Encoding: gzip\nContent-Encoding: aws-chunked",
+        ZIPPED.body)], ZIPPED, check=coding_kept),
 ]  # fmt: skip
 
 RANGES = [
@@ -243,6 +246,8 @@ WRONG_MD5 = b64("md5", b"other")
 STATED = [
     Row("Repr-Digest agrees", (STORED, None),
         [serve(SMALL, Repr_Digest=f"sha-256=:{b64('sha256', SMALL.body)}:")], SMALL, check=asked_for_a_digest),
+    Row("Repr-Digest with parameters disagrees", (REJECTED, "DigestMismatchError"),
+        [serve(SMALL, Repr_Digest=f"sha-256=:{b64('sha256', b'other')}:;p=1")]),
     Row("Repr-Digest disagrees", (REJECTED, "DigestMismatchError"),
         [serve(SMALL, Repr_Digest=f"sha-256=:{b64('sha256', b'other')}:")]),
     Row("Repr-Digest disagrees with a large file", (REJECTED, "DigestMismatchError"),
@@ -255,6 +260,10 @@ STATED = [
         [cut(BIG, MIDDLE), serve(BIG, Content_MD5=WRONG_MD5)], BIG, check=vouched_only_by()),
     Row("x-goog-hash agrees", (STORED, None), [serve(BIG, x_goog_hash=f"crc32c={b64('crc32c', BIG.body)}")], BIG,
         check=verified("source:crc32c")),
+    Row("x-goog-hash in two lines", (STORED, None), [with_head(
+        f"HTTP/1.1 200 OK\nContent-Length: {len(SMALL.body)}\nx-goog-hash: crc32c={b64('crc32c', SMALL.body)}\n"
+        f"x-goog-hash: md5={b64('md5', SMALL.body)}", SMALL.body)], SMALL,
+        check=verified("source:crc32c", "source:md5")),
     Row("x-goog-hash disagrees", (REJECTED, "DigestMismatchError"),
         [serve(SMALL, x_goog_hash=f"crc32c=AAAAAA==,md5={b64('md5', SMALL.body)}")]),
     Row("x-goog-hash is of other stored bytes", (STORED, None),
@@ -266,6 +275,9 @@ STATED = [
         [serve(SMALL, x_amz_checksum_crc64nvme="AAAAAAAAAAA=", x_amz_checksum_type="FULL_OBJECT")]),
     Row("x-amz-checksum is of the parts", (STORED, None),
         [serve(SMALL, x_amz_checksum_crc32="AAAAAA==-3", x_amz_checksum_type="COMPOSITE")], SMALL),
+    Row("the source contradicts itself in two lines", (REJECTED, "DigestMismatchError"), [with_head(
+        f"HTTP/1.1 200 OK\nContent-Length: {len(SMALL.body)}\nContent-MD5: {WRONG_MD5}\n"
+        f"Content-MD5: {b64('md5', SMALL.body)}", SMALL.body)], check=nothing_uploaded),
     Row("the source contradicts itself", (REJECTED, "DigestMismatchError"),
         [serve(SMALL, Content_MD5=WRONG_MD5, Digest=f"MD5={b64('md5', SMALL.body)}")]),
     Row("the caller's digest disagrees", (REJECTED, "DigestMismatchError"), [serve(BIG)],

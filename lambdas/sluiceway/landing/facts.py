@@ -40,9 +40,11 @@ def target_of(
     stated: Mapping[str, str] | None = None,
 ) -> Target:
     """The object to be. `headers` are those of the source's reply (names in any case), `stated` its digests."""
+    # Of a header that may stand once, but does twice, the last line; codings are a list, in one line or several.
     lower = {name.lower(): value for name, value in headers.items()}
+    codings = ",".join(value for name, value in headers.items() if name.lower() == "content-encoding")
     extra: dict[str, Any] = {"ContentType": _printable(lower.get("content-type", "")) or DEFAULT_CONTENT_TYPE}
-    if coding := _coding(lower.get("content-encoding", "")):
+    if coding := _coding(codings):
         extra["ContentEncoding"] = coding
     if disposition := _disposition(lower.get("content-disposition", "")):
         extra["ContentDisposition"] = disposition

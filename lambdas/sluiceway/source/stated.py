@@ -27,8 +27,9 @@ _AMAZON = "x-amz-checksum-"
 
 def stated_digests(headers: Mapping[str, str]) -> dict[str, str]:
     """Algorithm -> lower-case hex of the bytes as they are sent, from the headers of a status 200 (names in any case).
-    Raises DigestMismatchError when two headers state different values for one algorithm."""
-    lower = {name.lower(): value for name, value in headers.items()}
+    Raises DigestMismatchError when two of them, or two lines of one, state different values for one algorithm."""
+    # Asked for by name, urllib3's headers are all lines of a name, as one list; its items would be a line each.
+    lower = {name.lower(): headers[name] for name in headers}
     found: dict[str, tuple[str, str]] = {}
     for header, algorithm, text in _claims(lower):
         try:
@@ -51,24 +52,30 @@ def _claims(headers: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
             # id-… digests are taken before any content coding; what is stored is what was sent.
             if name in _HTTP_NAMES and not (name.startswith("id-") and encoding != "identity"):
                 yield header, _HTTP_NAMES[name], value
-    if "content-md5" in headers:
-        yield "content-md5", "md5", headers["content-md5"]
+    for value in _items(headers.get("content-md5", "")):
+        yield "content-md5", "md5", value
     # Google decompresses what was stored as gzip when asked for identity; its hashes stay those of the stored bytes.
     if _encoding(headers.get("x-goog-stored-content-encoding")) == encoding:
         for name, value in _pairs(headers.get("x-goog-hash", "")):
             if name in _GOOGLE_NAMES:
                 yield "x-goog-hash", _GOOGLE_NAMES[name], value
     # COMPOSITE ones are digests of the parts' digests.
-    if headers.get("x-amz-checksum-type", "").upper() == "FULL_OBJECT":
+    if set(_items(headers.get("x-amz-checksum-type", "").upper())) == {"FULL_OBJECT"}:
         for algorithm in ALGORITHMS:
-            if _AMAZON + algorithm in headers:
-                yield _AMAZON + algorithm, algorithm, headers[_AMAZON + algorithm]
+            for value in _items(headers.get(_AMAZON + algorithm, "")):
+                yield _AMAZON + algorithm, algorithm, value
+
+
+def _items(text: str) -> list[str]:
+    """What stands in a list, or in the lines of a repeated header."""
+    return [item.strip() for item in text.split(",")] if text else []
 
 
 def _pairs(text: str) -> Iterator[tuple[str, str]]:
-    """`name=value` of a list; colons of RFC 9530's byte sequences and quotes are taken off the value."""
-    for item in text.split(","):
-        name, equals, value = item.strip().partition("=")
+    """`name=value` of a list; parameters (RFC 8941, 3.1.2) are left out, colons of RFC 9530's byte sequences and quotes
+    are taken off the value."""
+    for item in _items(text):
+        name, equals, value = item.partition(";")[0].partition("=")
         if equals:
             yield name.strip().lower(), value.strip().strip(':"')
 

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 
 import pytest
+from urllib3 import HTTPHeaderDict
 
 from sluiceway.errors import DigestMismatchError, RangesRefusedError, SourceProtocolError, SourceRestartError
 from sluiceway.source.representation import announced_length, check_rest, is_end, strong_validator
@@ -49,10 +50,55 @@ TUESDAY = "Tue, 15 Nov 1994 08:12:31 GMT"
         ({"ETag": f'"{HEX["md5"]}"'}, {}),
         ({"Content-MD5": "not a digest", "Digest": "sha-256=short, adler32=03da0195", "Repr-Digest": "garbage"}, {}),
         ({"Content-MD5": B64["md5"], "Digest": f"md5={B64['md5']}"}, {"md5": HEX["md5"]}),
+        (
+            {"Repr-Digest": f"sha-256=:{B64['sha256']}:;p=1, md5=:{B64['md5']}: ; q"},
+            {"sha256": HEX["sha256"], "md5": HEX["md5"]},
+        ),
     ],
 )
 def test_stated_digests(headers: Mapping[str, str], expected: Mapping[str, str]) -> None:
     assert stated_digests(headers) == expected
+
+
+def lines(*headers: tuple[str, str]) -> HTTPHeaderDict:
+    """Headers as urllib3 has them, each line of a repeated one."""
+    found = HTTPHeaderDict()
+    for name, value in headers:
+        found.add(name, value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        (lines(("x-goog-hash", "crc32c=y/Q5Jg=="), ("X-Goog-Hash", f"md5={B64['md5']}")),
+         {"crc32c": "cbf43926", "md5": HEX["md5"]}),
+        (lines(("Digest", f"md5={B64['md5']}"), ("Digest", f"sha={B64['sha1']}")),
+         {"md5": HEX["md5"], "sha1": HEX["sha1"]}),
+        (lines(*[("Content-MD5", B64["md5"])] * 2), {"md5": HEX["md5"]}),
+        (lines(*[("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-type", "FULL_OBJECT")] * 2),
+         {"crc32": "cbf43926"}),
+        (lines(("x-amz-checksum-crc32", "y/Q5Jg=="), ("x-amz-checksum-type", "COMPOSITE"),
+               ("x-amz-checksum-type", "FULL_OBJECT")), {}),
+        (lines(("x-goog-hash", f"md5={B64['md5']}"), ("Content-Encoding", "gzip"), ("Content-Encoding", "br")), {}),
+    ],
+)  # fmt: skip
+def test_every_line_of_a_repeated_header_counts(headers: HTTPHeaderDict, expected: Mapping[str, str]) -> None:
+    assert stated_digests(headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("Content-MD5", B64["md5"], base64.b64encode(bytes(16)).decode()),
+        ("Repr-Digest", f"sha-256=:{B64['sha256']}:", f"sha-256=:{base64.b64encode(bytes(32)).decode()}:"),
+        ("x-amz-checksum-crc32", "y/Q5Jg==", "AAAAAA=="),
+    ],
+)
+def test_two_lines_of_a_header_that_contradict_each_other_are_refused(name: str, first: str, second: str) -> None:
+    for one, other in ((first, second), (second, first)):
+        with pytest.raises(DigestMismatchError, match="two values"):
+            stated_digests(lines((name, one), (name, other), ("x-amz-checksum-type", "FULL_OBJECT")))
 
 
 def test_two_values_for_one_algorithm_contradict_each_other_with_both_shown() -> None:
