@@ -111,6 +111,7 @@ def measure_file(task: FileTask, result: FileResult) -> None:
     if result.state is FileState.STORED:
         metrics.add_metric(BYTES_TRANSFERRED, MetricUnit.Bytes, result.bytes)
     if result.seconds:  # worked on, whatever its end: one that was skipped unseen or cancelled would lower every mean
+        metrics.add_metric(TRANSFER_SECONDS, MetricUnit.Seconds, result.seconds)
         metrics.add_metric(SINK_WAIT_SECONDS, MetricUnit.Seconds, result.sink_wait_seconds)
         metrics.add_metric(SOURCE_WAIT_SECONDS, MetricUnit.Seconds, result.source_wait_seconds)
         metrics.add_metric(HASH_SECONDS, MetricUnit.Seconds, result.hash_seconds)
@@ -118,7 +119,6 @@ def measure_file(task: FileTask, result: FileResult) -> None:
         metrics.add_metric(POOL_WAITS, MetricUnit.Count, result.pool_waits)
         metrics.add_metric(PART_RETRIES, MetricUnit.Count, result.part_retries)
         metrics.add_metric(SOURCE_RESUMES, MetricUnit.Count, result.source_resumes)
-    metrics.add_metric(TRANSFER_SECONDS, MetricUnit.Seconds, result.seconds)
     if result.bytes <= SLOW_FILE_BYTES and result.seconds > SLOW_FILE_SECONDS:
         metrics.add_metric(SLOW_FILES, MetricUnit.Count, 1)
     if result.error_type == SourceUnreachableError.__name__:

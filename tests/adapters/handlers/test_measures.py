@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from sluiceway import telemetry
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import FileState
 from tests.adapters.handlers.metrics import embedded
-from tests.support.deployment import Deployment
+from tests.support.deployment import Deployment, LambdaContext
 from tests.support.source import Reply, SourceServer
 
 
@@ -43,3 +46,20 @@ def test_memory_is_measured_by_the_functions_own_size(
     ((megabytes,), (percent,)) = found["PeakMemoryMB"], found["PeakMemoryPercent"]
     assert megabytes > 10
     assert percent == pytest.approx(100 * megabytes / memory_mb)
+
+
+def test_a_file_nobody_worked_on_counts_and_lowers_no_mean(capsys: pytest.CaptureFixture[str]) -> None:
+    @telemetry.entry(measures=True)
+    def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+        for state, seconds in ((FileState.STORED, 4.0), (FileState.SKIPPED, 0.0)):
+            telemetry.measure_file(
+                FileTask("https://example.com/a", "landing", "a"), FileResult(state, seconds=seconds)
+            )
+        return {}
+
+    handler({}, LambdaContext())
+    (found,) = embedded(capsys.readouterr().out)
+    assert (found["FilesStored"], found["FilesSkipped"]) == ([1.0], [1.0])
+    per_file = {name for name in found if name.endswith("Seconds")}
+    assert {name: len(found[name]) for name in per_file} == dict.fromkeys(per_file, 1)
+    assert found["TransferSeconds"] == [4.0]
