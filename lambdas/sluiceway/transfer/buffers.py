@@ -34,7 +34,9 @@ class Buffer:
                 # Private, which is not mmap's default: Linux gives huge pages to shared maps only where told to.
                 self._map = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
                 if hasattr(mmap, "MADV_HUGEPAGE"):
-                    self._map.madvise(mmap.MADV_HUGEPAGE)
+                    # A hint: kernels built without huge pages refuse it, and the buffer is as good in small ones.
+                    with contextlib.suppress(OSError):
+                        self._map.madvise(mmap.MADV_HUGEPAGE)
             self._view = memoryview(self._map if self._map is not None else bytearray(size))
         return self._view[:size]
 
@@ -81,8 +83,9 @@ class Uploaders:
         """Hands over part `number`, the first `size` bytes of `buffer`, which the caller must not touch again."""
         if len(self._threads) < self._count:
             thread = threading.Thread(target=self._run, name=f"uploader-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
+            # Started first: one that cannot be is no thread to wait for at the end.
             thread.start()
+            self._threads.append(thread)
         self._filled.put((number, buffer, size))
 
     def drain(self) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 import subprocess
 import sys
 import threading
 
 import pytest
 
-from sluiceway.transfer.buffers import Buffer, Uploaders
+from sluiceway.transfer.buffers import MAPPED_BYTES, Buffer, Uploaders
 
 PATIENCE = 10.0
 MIB = 1024**2
@@ -166,6 +167,15 @@ def test_the_first_error_is_the_one_raised() -> None:
         uploads.drain()
 
 
+def test_a_thread_that_cannot_start_is_the_error_and_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(RuntimeError, match="can't start new thread"), Uploaders(Sink().send, 2) as uploads:
+        hand_over(uploads, 1, b"a")
+
+
 def test_an_error_of_the_reader_passes_through_and_parts_not_yet_begun_are_dropped() -> None:
     sink = Sink(open_gate=False)
     uploads = Uploaders(sink.send, 1)
@@ -187,6 +197,17 @@ def test_a_buffer_grows_when_a_later_part_is_larger_and_keeps_its_memory_when_it
     assert len(larger) == 1_000_000
     larger.release()
     buffer.close()
+    buffer.close()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MADV_HUGEPAGE"), reason="huge pages by advice are Linux's")
+def test_a_kernel_that_refuses_huge_pages_gives_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mmap, "MADV_HUGEPAGE", 9999)  # advice that no kernel knows: EINVAL
+    buffer = Buffer()
+    view = buffer.view(MAPPED_BYTES)
+    view[-4:] = b"full"
+    assert bytes(view[-4:]) == b"full"
+    view.release()
     buffer.close()
 
 
