@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.paths import MIB
+from sluiceway.config import MB_A_VCPU
 
 ROOT = Path("/sys/fs/cgroup")
 PERIOD_US = 100_000
-# AWS Lambda gives a function of 1,769 MB one core, and less in proportion.
-CORE_SHARE = 512 / 1769
+CORE_SHARE = 512 / MB_A_VCPU
 MEMORY_BYTES = 512 * MIB
 
 

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 GIB = 1024**3
+# AWS Lambda Developer Guide, "Configure Lambda function memory": at 1,769 MB a function has one vCPU. It is shown two
+# with less, and gets its share of their time.
+MB_A_VCPU = 1769
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,11 @@ class Config:
     large_memory_bytes: int = 5 * GIB
     callback_url: str = ""
     token_function: str = ""
+
+    @property
+    def cores(self) -> int:
+        """Whole cores this function has, which its memory decides; 0 for a part of one."""
+        return self.memory_bytes // (MB_A_VCPU * 1024**2)
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Config:

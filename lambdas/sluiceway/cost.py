@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
+from sluiceway.config import MB_A_VCPU
 from sluiceway.jobs.files import SHARDS
 from sluiceway.transfer.plan import GIB, MIB, plan_parts
 
@@ -81,8 +82,6 @@ class Cost:
         return Cost(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
 
 
-# AWS Lambda Developer Guide, "Configure Lambda function memory": at 1,769 MB a function has one vCPU.
-MB_A_VCPU = 1769
 # StartExport to CompleteJob with the Choices between them, and the end; a poll more or less is lost in the rounding.
 JOB_TRANSITIONS = 12
 JOB_INVOCATIONS = 4

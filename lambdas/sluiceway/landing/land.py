@@ -203,6 +203,7 @@ def _move(
         stop=tools.time_left.is_short if tools.time_left else None,
         is_mendable=(lambda error: _is_renewable(tools, error)) if tools.links_renewable else None,
         begin=begin,
+        cores=options.cores,
     )
     try:
         outcome = transfer.run()

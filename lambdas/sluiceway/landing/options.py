@@ -18,8 +18,9 @@ from sluiceway.transfer.plan import GIB, MIB, Limits
 @dataclass(frozen=True, slots=True)
 class Options:
     """How files are landed. `if_exists` is overwrite, never or skip-unchanged; `part_bytes` None lets the planner
-    choose; `part_checksum` is crc64nvme, crc32 or none; `memory_bytes` is what the function has; `limits` None are
-    S3's; `stage` leaves the object whole, verified and invisible (sink/staged.py)."""
+    choose; `part_checksum` is crc64nvme, crc32 or none; `memory_bytes` is what the function has; `cores` None are all
+    that this process may run on; `limits` None are S3's; `stage` leaves the object whole, verified and invisible
+    (sink/staged.py)."""
 
     if_exists: str = "overwrite"
     storage_class: str | None = None
@@ -31,6 +32,7 @@ class Options:
     part_bytes: int | None = None
     part_checksum: str = "crc64nvme"
     memory_bytes: int = 512 * MIB
+    cores: int | None = None
     job_id: str | None = None
     limits: Limits | None = None
     stage: bool = False

@@ -23,7 +23,8 @@ REFUSED = frozenset({401, 403})
 
 
 def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
-    """For one of `threads` files at a time: they share the function's memory, and need no uploaders of their own."""
+    """For one of `threads` files at a time: they share the function's memory and cores, and need no uploaders of their
+    own."""
     config, destination = services.config, job.destination
     return Options(
         if_exists=destination["if_exists"],
@@ -36,6 +37,7 @@ def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
         part_bytes=config.part_bytes,
         part_checksum=config.part_checksum,
         memory_bytes=config.memory_bytes // threads,
+        cores=config.cores // threads,
         job_id=job.job_id,
         stage=job.commit == ALL_OR_NOTHING,
     )

@@ -105,19 +105,26 @@ def new_hash(name: str) -> Hash:
     return Crc(name) if name in _CRCS else hashlib.new(name, usedforsecurity=False)
 
 
+def cores_here() -> int:
+    """Cores this process may run on, which may be fewer than the machine has."""
+    # macOS does not tell.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Digester:
     """Several digests over one stream, made by `new` (hashlib's, unless they must resume elsewhere). With a second
-    core, the second and further cryptographic digests are taken in a thread beside the first (hashlib releases the
-    GIL); on one core a thread was measured to cost more than it gives.
+    core of the `cores` (None: all this process may run on), the second and further cryptographic digests are taken in
+    a thread beside the first (hashlib releases the GIL); on one core a thread was measured to cost more than it gives.
     """
 
     def __init__(
         self, names: Iterable[str], *, new: Callable[[str], Hash] = new_hash, cores: int | None = None
     ) -> None:
         self.hashes = {name: new(name) for name in sorted(set(names), key=_costliest_first)}
-        self._aside = [h for name, h in self.hashes.items() if name not in _CRCS][1:]
+        # CRCs are next to nothing, and counting rows holds the GIL: neither gains by a thread.
+        self._aside = [h for name, h in self.hashes.items() if name not in _CRCS and name != ROWS][1:]
         self._inline = [h for h in self.hashes.values() if h not in self._aside]
-        beside = bool(self._aside) and (cores if cores is not None else (os.cpu_count() or 1)) > 1
+        beside = bool(self._aside) and (cores_here() if cores is None else cores) > 1
         self._helper = ThreadPoolExecutor(1, "digest") if beside else None
 
     def update(self, data: memoryview) -> None:

@@ -71,11 +71,11 @@ class Paused:
 
 class Transfer:
     """One file, or a segment of one, from `source` to `sink`. `algorithms` are the digests taken beside those to be
-    verified. `stop`, where given, is asked at every read whether to pause; `is_mendable`, where given, whether an error
-    of the source is to pause the transfer rather than to end it; `begin` is where an earlier invocation paused, or the
-    segment begins, and the source stands at its offset. `waits` can be asked for afterwards, however it ended. Raises
-    TooLargeError, IntegrityError, PlanError and whatever the source and the sink raise; then nothing has become
-    visible."""
+    verified, on so many `cores` (None: all of this process). `stop`, where given, is asked at every read whether to
+    pause; `is_mendable`, where given, whether an error of the source is to pause the transfer rather than to end it;
+    `begin` is where an earlier invocation paused, or the segment begins, and the source stands at its offset. `waits`
+    can be asked for afterwards, however it ended. Raises TooLargeError, IntegrityError, PlanError and whatever the
+    source and the sink raise; then nothing has become visible."""
 
     def __init__(
         self,
@@ -92,13 +92,14 @@ class Transfer:
         is_mendable: Callable[[SourceError], bool] | None = None,
         begin: Position | None = None,
         algorithms: Iterable[str] = ("sha256",),
+        cores: int | None = None,
     ) -> None:
         self._source, self._sink, self._plan, self._expectation = source, sink, plan, expectation
         self._max_bytes, self._checksum, self._on_progress, self._stop = max_bytes, checksum, on_progress, stop
         self._is_mendable = is_mendable
         self._error: SourceError | None = None
         self._begin = begin or Position()
-        self._digester = self._new_digester({*algorithms, *expectation.algorithms})
+        self._digester = self._new_digester({*algorithms, *expectation.algorithms}, cores)
         self._uploads = Uploaders(self._send, uploaders)
         self._part_checksums: dict[int, tuple[int, int]] = {}
         self._count = self._begin.offset
@@ -200,12 +201,12 @@ class Transfer:
         hashes = cast("dict[str, ResumableHash]", self._digester.hashes)
         return Position(next_part, self._count, {name: each.state() for name, each in hashes.items()})
 
-    def _new_digester(self, names: set[str]) -> Digester:
+    def _new_digester(self, names: set[str], cores: int | None) -> Digester:
         """hashlib's digests, unless this transfer may pause or has paused: then those whose state can be carried."""
         states = self._begin.states
         if not (self._may_pause or states):
-            return Digester(names)
-        return Digester(names, new=lambda name: resumable_hash(name, states.get(name)))
+            return Digester(names, cores=cores)
+        return Digester(names, new=lambda name: resumable_hash(name, states.get(name)), cores=cores)
 
     @property
     def _may_pause(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import threading
 import zlib
 
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluiceway.transfer.digest import ALGORITHMS, Digester, new_hash, normalise
+from sluiceway.transfer.digest import ALGORITHMS, ROWS, Digester, cores_here, new_hash, normalise
 
 # Of the nine bytes "123456789": the check values of the CRC catalogue (reveng) and of the standards' own tables.
 VECTORS = {
@@ -145,6 +146,10 @@ def test_the_callers_buffer_may_be_overwritten_as_soon_as_update_returns(cores: 
         ({"sha256", "md5"}, 1, 0),
         ({"sha256", "md5"}, 2, 1),
         ({"sha256", "md5", "sha1"}, 8, 1),
+        # A function of less than a core's memory.
+        ({"sha256", "md5"}, 0, 0),
+        # Counting rows holds the GIL: beside the digest it would take its turns with it.
+        ({"sha256", ROWS}, 2, 0),
     ],
 )
 def test_a_second_digest_gets_a_thread_only_where_a_second_core_is(names: set[str], cores: int, threads: int) -> None:
@@ -171,3 +176,15 @@ def test_an_error_beside_reaches_the_caller() -> None:
     with pytest.raises(RuntimeError, match="this digest broke"):
         digester.update(memoryview(b"x"))
     digester.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the system does not tell which cores are a process's")
+def test_cores_are_those_this_process_may_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert cores_here() == len(os.sched_getaffinity(0))
+
+
+def test_where_the_system_does_not_tell_cores_are_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    assert cores_here() == 64

@@ -231,3 +231,26 @@ def test_each_wait_is_counted_where_it_belongs(size: int, source: int, monkeypat
     assert waits.source == source
     assert waits.hash == 0
     assert 1000 <= waits.sink < 1010
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(0, 0), (1, 0), (2, 1)])
+def test_a_second_digest_is_taken_beside_the_first_on_the_cores_that_the_transfer_is_given(
+    cores: int, threads: int
+) -> None:
+    def count(_: int) -> None:
+        seen.append(sum(thread.name.startswith("digest") for thread in threading.enumerate()))
+
+    seen: list[int] = []
+    stated = {"caller": {"md5": hashlib.md5(b"body").hexdigest()}}
+    Transfer(
+        MemorySource(b"body", step=4),
+        MemorySink(None),
+        Plan(10, 10, 0, LIMITS),
+        Expectation(None, stated),
+        uploaders=1,
+        max_bytes=10,
+        checksum=None,
+        on_progress=count,
+        cores=cores,
+    ).run()
+    assert seen == [threads]
