@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sluiceway.cost import Machine, job_cost
-from sluiceway.transfer.plan import BUFFER_SHARE, GIB, MIB
+from sluiceway.transfer.plan import BUFFER_SHARE, GIB, MIB, part_room
 
 DOC = Path(__file__).resolve().parents[1] / "docs" / "cost.md"
 BEGIN, END = "<!-- python -m bench.cost writes from here -->", "<!-- to here -->"
@@ -106,9 +106,7 @@ def _machine(memory_mb: int, part_mib: int | None) -> Machine:
 
 
 def _fits(machine: Machine) -> bool:
-    if machine.part_bytes is None:
-        return True
-    return (machine.uploaders + 1) * machine.part_bytes <= machine.memory_mb * MIB * BUFFER_SHARE
+    return machine.part_bytes is None or machine.part_bytes <= part_room(machine.memory_mb * MIB, machine.uploaders)
 
 
 def _part(part_bytes: int | None) -> str:

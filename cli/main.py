@@ -88,7 +88,11 @@ def copy(
     ] = None,
     part_mib: Annotated[
         int | None,
-        typer.Option(metavar="MIB", parser=whole_number(5, 5120), help="Part size (default: planned from the length)."),
+        typer.Option(
+            metavar="MIB",
+            parser=whole_number(5, 5120),
+            help="Part size (default: planned); memory: 50 MiB + (uploaders + 1) parts.",
+        ),
     ] = None,
     uploaders: Annotated[
         int, typer.Option(metavar="N", parser=whole_number(1, 16), help="Parts uploaded at once, 1 to 16.")

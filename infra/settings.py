@@ -6,6 +6,7 @@ AWS CDK, so that the command can check a setting without starting CDK.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -13,9 +14,7 @@ from typing import Any
 
 from infra.parsing import Parser, Wrong, many, number, one_of, optional, text, whole
 from sluiceway.source.hosts import wrong_source
-
-MIB = 1024**2
-GIB = 1024**3
+from sluiceway.transfer.plan import BUFFER_SHARE, GIB, MIB, part_room
 
 # Lambda: 128 to 10,240 MB; 900 s at most. https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 MEMORY_MB = (128, 10_240)
@@ -126,7 +125,11 @@ class Settings:
         0, whole(0, 1000), "most calls at once at the public callback URL, kept for it; 0 sets no bound of its own"
     )
     uploaders: int = _setting(2, whole(1, 16), "threads that upload parts, for a file")
-    part_mib: int | str = _setting("auto", _part_mib, "size of a part, MiB; auto plans it from size and memory")
+    part_mib: int | str = _setting(
+        "auto",
+        _part_mib,
+        "size of a part, MiB; auto plans it from size and memory, of which uploaders + 1 parts may take 30 %",
+    )
     part_checksum: str = _setting("crc64nvme", one_of(*PART_CHECKSUMS), "whole-object checksum S3 verifies")
     max_concurrency: int = _setting(100, whole(*CONCURRENCY), "files in flight in a job, at most")
     max_file_bytes: int = _setting(5 * GIB, whole(*FILE_BYTES), "largest file that is accepted")
@@ -226,6 +229,7 @@ class Settings:
             raise ValueError("\n".join(mistakes))
         settings = cls(**parsed)
         settings._check_vpc()
+        settings._check_buffers()
         if bool(settings.schedule) != bool(settings.schedule_job):
             raise ValueError("schedule_job: expected with schedule and not without, found one of them alone")
         return settings
@@ -235,6 +239,18 @@ class Settings:
             raise ValueError("vpc_subnet_ids: expected with vpc_id and not without, found one of them alone")
         if self.vpc_route_table_ids and not self.vpc_id:
             raise ValueError("vpc_route_table_ids: expected only with vpc_id, found alone")
+
+    def _check_buffers(self) -> None:
+        """What does not fit is killed in the middle of a file, by the system and without a word."""
+        buffers, smallest = self.uploaders + 1, self.part_mib if isinstance(self.part_mib, int) else PART_MIB[0]
+        for name in ("process_file_memory_mb", "process_file_large_memory_mb"):
+            memory_mb = getattr(self, name)
+            if smallest * MIB > part_room(memory_mb * MIB, self.uploaders):
+                needed = math.ceil(buffers * smallest / BUFFER_SHARE)
+                raise ValueError(
+                    f"{name}: expected at least {needed} with uploaders {self.uploaders} and part_mib {self.part_mib} "
+                    f"({buffers} buffers of {smallest} MiB in {BUFFER_SHARE:.0%} of it), found {memory_mb}"
+                )
 
     @classmethod
     def parse(cls, assignments: Iterable[str] | Mapping[str, str]) -> Settings:

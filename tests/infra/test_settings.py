@@ -131,5 +131,31 @@ def test_half_a_vpc_is_refused(settings: dict[str, str]) -> None:
         Settings.parse(settings)
 
 
+@pytest.mark.parametrize(
+    ("settings", "needed"),
+    [
+        ({"part_mib": "512"}, 5120),
+        ({"part_mib": "52"}, 520),
+        ({"part_mib": "51", "uploaders": "3"}, 680),
+        ({"part_mib": "5", "uploaders": "16", "process_file_memory_mb": "128"}, 284),
+        # Planned parts have at least S3's smallest size.
+        ({"uploaders": "16", "process_file_memory_mb": "128"}, 284),
+    ],
+    ids=str,
+)
+def test_part_buffers_that_outgrow_their_share_of_memory_are_refused(settings: dict[str, str], needed: int) -> None:
+    with pytest.raises(ValueError, match=f"^process_file_memory_mb: expected at least {needed} with uploaders "):
+        Settings.parse(settings)
+    with pytest.raises(ValueError, match=f"expected at least {needed} "):
+        Settings.parse({**settings, "process_file_memory_mb": str(needed - 1)})
+    assert Settings.parse({**settings, "process_file_memory_mb": str(needed)}).uploaders
+
+
+def test_the_larger_function_must_hold_them_as_well() -> None:
+    told = r"^process_file_large_memory_mb: expected at least 520 .*\(3 buffers of 52 MiB in 30% of it\), found 512$"
+    with pytest.raises(ValueError, match=told):
+        Settings.parse({"part_mib": "52", "process_file_memory_mb": "1024", "process_file_large_memory_mb": "512"})
+
+
 def test_the_deploy_page_tells_of_every_setting() -> None:
     assert table() in PAGE.read_text(), "run `python -m infra.describe`"

@@ -34,7 +34,8 @@ def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
         metadata=destination["metadata"],
         max_file_bytes=job.limits["max_file_bytes"],
         uploaders=config.uploaders if threads == 1 else 1,
-        part_bytes=config.part_bytes,
+        # A part size of the settings is for a file that has the function's memory to itself.
+        part_bytes=config.part_bytes if threads == 1 else None,
         part_checksum=config.part_checksum,
         memory_bytes=config.memory_bytes // threads,
         cores=config.cores // threads,

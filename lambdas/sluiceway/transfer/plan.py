@@ -107,6 +107,11 @@ def plan_parts(
     return Plan(size, size, 0, limits, first_part)
 
 
+def part_room(memory_bytes: int, uploaders: int) -> int:
+    """Bytes of the largest part of which `uploaders` + 1 buffers stay within BUFFER_SHARE of memory."""
+    return int(memory_bytes * BUFFER_SHARE) // (uploaders + 1)
+
+
 def largest_file(
     *, memory_bytes: int, uploaders: int, part_bytes: int | None = None, limits: Limits | None = None
 ) -> int:
@@ -134,7 +139,7 @@ def fits(
 def _largest_part(memory_bytes: int, uploaders: int, part_bytes: int | None, limits: Limits) -> int:
     if part_bytes is not None and not limits.min_part_bytes <= part_bytes <= limits.max_part_bytes:
         raise PlanError(f"a part must have {limits.min_part_bytes} to {limits.max_part_bytes} bytes, not {part_bytes}")
-    room = int(memory_bytes * BUFFER_SHARE) // (uploaders + 1)
+    room = part_room(memory_bytes, uploaders)
     fitting = min(limits.max_part_bytes, limits.max_single_put_bytes, room - room % limits.unit)
     return max(limits.min_part_bytes, fitting, part_bytes or 0)
 
