@@ -40,7 +40,7 @@ from sluiceway.transfer.checksum import PART_CHECKSUMS
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Transfer
 from sluiceway.transfer.plan import plan_parts
-from sluiceway.transfer.verify import Expectation
+from sluiceway.transfer.verify import Expectation, check_size
 
 T = TypeVar("T")
 
@@ -181,6 +181,10 @@ def _move(
 ) -> FileResult | Checkpoint:
     authors = {author: digests for author, digests in (("caller", task.digests), ("source", stated)) if digests}
     begin = stint.before.position if stint.before.is_begun else None
+    expectation = Expectation(task.size, authors)
+    # Before the plan, which would name the memory, or ask for more, for a file that is refused with any.
+    expectation.check_announced(source.length)
+    check_size(source.length or 0, options.max_file_bytes)
     plan = plan_parts(
         source.length,
         memory_bytes=options.memory_bytes,
@@ -195,7 +199,7 @@ def _move(
         source,
         upload,
         plan,
-        Expectation(task.size, authors),
+        expectation,
         uploaders=options.uploaders,
         max_bytes=options.max_file_bytes,
         checksum=PART_CHECKSUMS[options.part_checksum],

@@ -18,7 +18,6 @@ from sluiceway.errors import (
     PlanError,
     SourceChangedError,
     SourceRestartError,
-    TooLargeError,
 )
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
@@ -37,7 +36,7 @@ from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
 from sluiceway.transfer.plan import Limits, Plan, fits, plan_parts
 from sluiceway.transfer.segments import COMBINABLE, SegmentSum, combine, plan_segments
-from sluiceway.transfer.verify import Expectation
+from sluiceway.transfer.verify import Expectation, check_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,7 @@ def begin_split(
         return "its source does not honour ranges, or gives no strong validator"
     if facts.length <= split_bytes:
         return f"its {facts.length} bytes are not more than split_bytes ({split_bytes})"
-    if facts.length > options.max_file_bytes:
-        raise TooLargeError(f"the file has {facts.length} bytes; max_file_bytes is {options.max_file_bytes}")
+    check_size(facts.length, options.max_file_bytes)
     if task.size is not None and task.size != facts.length:
         raise LengthMismatchError(
             f"expected {task.size} bytes as stated by the caller, the source announces {facts.length}"

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
-from sluiceway.errors import SourceError, TooLargeError
+from sluiceway.errors import SourceError
 from sluiceway.transfer.buffers import Buffer, Uploaders
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PartChecksum
 from sluiceway.transfer.digest import Digester
 from sluiceway.transfer.plan import Plan
 from sluiceway.transfer.resumable import ResumableHash, resumable_hash
-from sluiceway.transfer.verify import Expectation
+from sluiceway.transfer.verify import Expectation, check_size
 
 
 class Source(Protocol):
@@ -108,7 +108,7 @@ class Transfer:
 
     def run(self) -> Outcome | Paused:
         self._expectation.check_announced(self._source.length)
-        self._check_size(self._source.length or 0)
+        check_size(self._source.length or 0, self._max_bytes)
         try:
             with self._uploads:
                 return self._move()
@@ -148,7 +148,7 @@ class Transfer:
             if not got:
                 return buffer, filled, True
             self._count += got
-            self._check_size(self._count)
+            check_size(self._count, self._max_bytes)
             self._digester.update(view[filled : filled + got])
             self._hash_seconds += time.perf_counter() - read
             filled += got
@@ -219,10 +219,6 @@ class Transfer:
         size = self._plan.bytes_of_part(number)
         length = self._source.length
         return size if length is None else min(size, max(1, length - self._count))
-
-    def _check_size(self, count: int) -> None:
-        if count > self._max_bytes:
-            raise TooLargeError(f"the file has {count} bytes or more; max_file_bytes is {self._max_bytes}")
 
     def _verify(self) -> tuple[dict[str, str], tuple[str, ...]]:
         digests = self._digester.hexdigests()

@@ -96,9 +96,11 @@ def plan_parts(
         raise PlanError(f"a file of {length} bytes exceeds the {limits.max_object_bytes} that S3 takes as one object")
     needed = _round_up(-(-(length - offset) // max(1, left.max_parts)), limits)
     if needed > largest:
+        held = f"{memory_bytes // MIB} MiB of memory with {uploaders} uploaders hold parts of {largest}"
+        limit = f"parts are set to {largest}" if part_bytes == largest else held
         raise PlanError(
-            f"a file of {length} bytes needs parts of {needed} bytes ({limits.max_parts} at most); "
-            f"{memory_bytes // MIB} MiB of memory with {uploaders} uploaders hold parts of {largest}"
+            f"a file of {length} bytes needs parts of {needed} bytes ({limits.max_parts} at most); {limit}: "
+            "give the function more memory or set larger parts"
         )
     if part_bytes is None and length > largest:
         # As few parts, but alike: the first goes out sooner and the last is not the one all wait for.

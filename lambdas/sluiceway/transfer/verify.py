@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sluiceway.errors import DigestMismatchError, LengthMismatchError
+from sluiceway.errors import DigestMismatchError, LengthMismatchError, TooLargeError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +46,9 @@ class Expectation:
                     )
                 agreed.append(f"{author}:{name}")
         return tuple(agreed)
+
+
+def check_size(count: int, max_bytes: int) -> None:
+    """Raises TooLargeError for a file of which `count` bytes are announced or have come."""
+    if count > max_bytes:
+        raise TooLargeError(f"the file has {count} bytes or more; max_file_bytes is {max_bytes}")

@@ -66,6 +66,29 @@ def test_process_file_hands_over_what_needs_larger_parts(deployment: Deployment,
     assert deployment.unfinished_uploads() == []
 
 
+@pytest.mark.parametrize(
+    ("announced", "stated", "error"),
+    # Each would need parts that 512 MB cannot hold, or that no S3 takes.
+    [
+        (10 * TIB, {}, "TooLargeError"),
+        (49 * TIB, {}, "TooLargeError"),
+        (TIB, {"size": 1000}, "LengthMismatchError"),
+    ],
+)
+def test_a_file_that_is_refused_anyway_is_refused_before_its_parts_are_planned(
+    deployment: Deployment, source: SourceServer, announced: int, stated: dict[str, int], error: str
+) -> None:
+    source.replies |= {"/huge": Reply(Body(1000), length=announced)}
+    event = unit_of(deployment, source.url("/huge"), **stated)
+
+    assert deployment.invoke("process_file", event)["action"] == "DONE"
+    answer = deployment.invoke("complete_job", {name: event[name] for name in ("execution", "job_id")})
+
+    assert answer["files"]["rejected"] == 1
+    (line,) = deployment.lines("huge", "report.jsonl")
+    assert line["error"]["type"] == error
+
+
 def test_the_larger_function_says_so_where_even_it_is_too_small(
     deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

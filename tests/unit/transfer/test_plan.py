@@ -102,24 +102,36 @@ def test_a_part_size_within_s3s_limits_is_kept(part_bytes: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "memory", "text"),
+    ("length", "memory", "part_bytes", "text"),
     [
         (
             MAX_PARTS * LARGEST + 1,
             FUNCTION,
+            None,
             "a file of 534773760001 bytes needs parts of 54525952 bytes (10000 at most); "
-            "512 MiB of memory with 2 uploaders hold parts of 53477376",
+            "512 MiB of memory with 2 uploaders hold parts of 53477376: "
+            "give the function more memory or set larger parts",
+        ),
+        (
+            MAX_PARTS * 100 * MIB + 1,
+            FUNCTION,
+            100 * MIB,
+            "a file of 1048576000001 bytes needs parts of 105906176 bytes (10000 at most); "
+            "parts are set to 104857600: give the function more memory or set larger parts",
         ),
         (
             MAX_OBJECT_BYTES + 1,
             1024 * 1024 * GIB,
+            None,
             "a file of 53687091200001 bytes exceeds the 53687091200000 that S3 takes as one object",
         ),
     ],
 )
-def test_a_file_that_cannot_fit_is_refused_with_both_figures(length: int, memory: int, text: str) -> None:
+def test_a_file_that_cannot_fit_is_refused_with_both_figures(
+    length: int, memory: int, part_bytes: int | None, text: str
+) -> None:
     with pytest.raises(PlanError) as raised:
-        plan_parts(length, memory_bytes=memory, uploaders=2)
+        plan_parts(length, memory_bytes=memory, uploaders=2, part_bytes=part_bytes)
     assert str(raised.value) == text
 
 
