@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +34,14 @@ class World:
     store: Store
     s3: Any
 
-    def invoke(self, carry: dict[str, Any] | None = None, *, until: Until = None, **options: Any) -> FileResult:
+    def invoke(
+        self,
+        carry: dict[str, Any] | None = None,
+        *,
+        until: Until = None,
+        digests: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> FileResult:
         """Its result, PENDING when it was stopped at `until` bytes, or where `until` says so: then `carried` is the
         checkpoint."""
         checkpoint = Checkpoint.from_dict(carry) if carry else None
@@ -45,7 +52,7 @@ class World:
                 time_left.end_now()
 
         tools = Tools(self.client, self.s3, on_progress=on_progress, time_left=time_left, tally=tally)
-        task = FileTask(self.source.url(), BUCKET, KEY)
+        task = FileTask(self.source.url(), BUCKET, KEY, digests=digests or {})
         self.carried: dict[str, Any] | None = None
         try:
             ended = land_or_pause(task, Options(part_bytes=PART, **options), tools, checkpoint)

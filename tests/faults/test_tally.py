@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from tests.faults.harness import BIG, KEY, OTHER, PART
 from tests.faults.relayed import world
 from tests.faults.source import cut, serve
 from tests.faults.steps import answer
-from tests.faults.store import Fault, Store
+from tests.faults.store import Fault, Store, after
 from tests.faults.store_rows import BROKEN, NEVER, SLOW_DOWN, another_lands
 
 EARLY = 1_000_000
+# Far longer than everything else that a file waits for here.
+LATE_SECONDS = 0.5
 
 
 @pytest.fixture
@@ -50,6 +53,18 @@ def test_a_file_that_fails_in_the_end_keeps_what_the_invocation_before_took(stor
     assert result.source_resumes == 3
     assert result.seconds > first["total"] and result.source_wait_seconds > first["source"]
     assert result.hash_seconds >= first["hash"] > 0 and result.peak_memory_bytes > 0
+
+
+@pytest.mark.parametrize("operation", ["head", "list-parts", "tag", "abort"])
+def test_whatever_is_asked_of_s3_is_waiting_for_it(store: Store, operation: str) -> None:
+    store.faults.append(Fault(operation, after(lambda: time.sleep(LATE_SECONDS))))
+    with world(store, serve(BIG), serve(BIG)) as file:
+        stated = {"sha256": "0" * 64} if operation == "abort" else {}
+        file.invoke(digests=stated, until=PART + 1, **NEVER)
+        result = file.invoke(file.carried, digests=stated, **NEVER)
+    assert result.state is (FileState.REJECTED if operation == "abort" else FileState.STORED)
+    assert operation in store.calls
+    assert result.sink_wait_seconds >= LATE_SECONDS
 
 
 def test_a_file_overtaken_by_another_keeps_what_it_took(store: Store) -> None:

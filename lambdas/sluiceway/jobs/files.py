@@ -71,14 +71,14 @@ class FileTask:
 @dataclass(frozen=True, slots=True)
 class FileResult:
     """What came of a file. Seconds are wall-clock: `seconds` in all, the others where the transfer waited for the
-    source (for its replies and before asking it again too), waited for a free part buffer (the sink), or hashed. They
-    and the counts are of every attempt in every invocation, whatever the end; those of a split file are the sums over
-    the functions that moved it at once. `digests` are of the bytes stored, `source_validator` is the ETag or
-    Last-Modified that the source gave them; `pool_waits` counts requests that waited for a free connection, `relays`
-    the invocations before the last, of each segment where there are `segments`; `peak_memory_bytes` is the highest of
-    all of them. `staged` is what completes a STAGED file, `checkpoint` where one that must RETRY_LINK goes on.
-    `overruled` is the state that another invocation, at work on the file at the same moment, had given it, and that
-    this end took the place of."""
+    source (for its replies and before asking it again too), waited for the sink (for a free part buffer, and for S3's
+    replies before, between and after the parts), or hashed. They and the counts are of every attempt in every
+    invocation, whatever the end; those of a split file are the sums over the functions that moved it at once. `digests`
+    are of the bytes stored, `source_validator` is the ETag or Last-Modified that the source gave them; `pool_waits`
+    counts requests that waited for a free connection, `relays` the invocations before the last, of each segment where
+    there are `segments`; `peak_memory_bytes` is the highest of all of them. `staged` is what completes a STAGED file,
+    `checkpoint` where one that must RETRY_LINK goes on. `overruled` is the state that another invocation, at work on
+    the file at the same moment, had given it, and that this end took the place of."""
 
     state: FileState
     bytes: int = 0

@@ -104,8 +104,9 @@ def _attempt(task: FileTask, options: Options, tools: Tools, stint: Stint, tally
         target = target_of(task, options, {}, name)
         kind = StagedUpload if options.stage else Upload
         name_of_upload = {"upload_id": checkpoint.upload_id, "attempt": checkpoint.attempt}
-        with kind(tools.s3, target, **name_of_upload, retries=tally.retries) as upload:
-            upload.load_parts(place.next_part, place.offset)
+        with tally.leaving(kind(tools.s3, target, **name_of_upload, retries=tally.retries)) as upload:
+            with tally.waiting_for_sink():
+                upload.load_parts(place.next_part, place.offset)
             begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
             with _go_on(task, tools, begun, upload, tally) as source:
                 try:
@@ -114,13 +115,14 @@ def _attempt(task: FileTask, options: Options, tools: Tools, stint: Stint, tally
                     if tools.may_hand_over:
                         upload.keep()
                     raise
-    opened = unless_there(task, options, tools.s3, partial(_open, task, tools, tally))
+    opened = unless_there(task, options, tools.s3, tally, partial(_open, task, tools, tally))
     if isinstance(opened, FileResult):
         return opened
     with opened as source:
         stated = stated_digests(source.headers)
         kind = StagedUpload if options.stage else Upload
-        with kind(tools.s3, target_of(task, options, source.headers, name, stated), retries=tally.retries) as upload:
+        target = target_of(task, options, source.headers, name, stated)
+        with tally.leaving(kind(tools.s3, target, retries=tally.retries)) as upload:
             return _move(task, options, tools, source, upload, stated, stint, tally)
 
 
@@ -146,12 +148,15 @@ def _is_renewable(tools: Tools, error: SourceError) -> bool:
     return tools.links_renewable and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
-def unless_there(task: FileTask, options: Options, s3: Any, ask: Callable[[Mapping[str, str]], T]) -> T | FileResult:
+def unless_there(
+    task: FileTask, options: Options, s3: Any, tally: Tally, ask: Callable[[Mapping[str, str]], T]
+) -> T | FileResult:
     """What `ask` makes of the source, or the reason why the file need not be moved. `ask` is given the headers that
     make the source answer 304 where the file is the one landed last. Raises what it raises, and SinkError."""
     existing = None
     if options.if_exists != "overwrite":
-        existing = find_existing(s3, task.bucket, task.key)
+        with tally.waiting_for_sink():
+            existing = find_existing(s3, task.bucket, task.key)
     if existing is None:
         return ask({})
     where = f"s3://{task.bucket}/{task.key}"
@@ -219,7 +224,8 @@ def _move(
             return replace(result, state=FileState.STAGED, etag=None, staged=upload.staged.to_dict())
         tags = late_tags(options, result) if result.parts > 1 else None
         if tags is not None:
-            upload.tag(tags)
+            with tally.waiting_for_sink():
+                upload.tag(tags)
         return result
     shown = redact_url(task.url)
     if outcome.error is not None and outcome.position.offset == stint.before.position.offset:

@@ -74,7 +74,7 @@ def begin_split(
     if checksum is None:
         return "part_checksum is none"
     tally = _begun(tools)
-    facts = unless_there(task, options, tools.s3, partial(_probe, task, tools, tally))
+    facts = unless_there(task, options, tools.s3, tally, partial(_probe, task, tools, tally))
     if isinstance(facts, FileResult):
         return tally.on(facts)
     if facts.length is None or facts.validator is None or not facts.ranges:
@@ -177,7 +177,7 @@ def finish_split(
     expectation = Expectation(task.size, {author: stated for author, stated in authors.items() if stated})
     target = target_of(task, options, {}, checksum.name)
     known = {"upload_id": split.upload_id, "attempt": split.attempt}
-    with Upload(tools.s3, target, **known, retries=tally.retries) as upload:
+    with tally.leaving(Upload(tools.s3, target, **known, retries=tally.retries)) as upload:
         if whole.bytes != split.length:
             raise LengthMismatchError(f"expected {split.length} bytes as the source announced, received {whole.bytes}")
         agreed = expectation.verify(whole.bytes, digests)

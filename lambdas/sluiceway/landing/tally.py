@@ -9,13 +9,15 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sluiceway.jobs.files import FileResult
 from sluiceway.landing.memory import recent_peak_memory_bytes
 from sluiceway.source.client import Client
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.pipeline import Waits
+
+T = TypeVar("T")
 
 # Among the counts the one that is no sum: the most memory that any process held while it worked on the file.
 PEAK = "peak_memory_bytes"
@@ -98,6 +100,19 @@ class Tally:
 
     def waiting_for_sink(self) -> AbstractContextManager[None]:
         return self._waiting("sink")
+
+    @contextmanager
+    def leaving(self, upload: AbstractContextManager[T]) -> Iterator[T]:
+        """As `with upload`; what it does at its end, as to abort, is waiting for the sink."""
+        entered = upload.__enter__()
+        try:
+            yield entered
+        except BaseException as error:
+            with self.waiting_for_sink():
+                upload.__exit__(type(error), error, error.__traceback__)
+            raise
+        with self.waiting_for_sink():
+            upload.__exit__(None, None, None)
 
     def add(self, waits: Waits) -> None:
         """The waits of a transfer that has ended, in whatever way."""
