@@ -1,8 +1,8 @@
 """At most so many files of a job at once from one host, however many functions work: a slot is a lease in the table.
 
 Knows that a function may die with a slot in its hand, so a lease runs out by itself unless it is renewed; and that all
-slots of a job lie in one partition, which takes 1,000 writes and 3,000 reads a second: who waits reads. Costs a file two
-writes and a read, and only jobs that ask for the limit pay them.
+slots of a job lie in one partition, which takes 1,000 writes and 3,000 reads a second: who waits reads. Costs a file
+two writes and a read, and only jobs that ask for the limit pay them.
 """
 
 from __future__ import annotations
