@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import gzip
 import hashlib
 import time
 from email.utils import formatdate
@@ -15,22 +14,18 @@ from tests.faults.checks import (
     asked_for_a_digest,
     asked_once,
     began_anew,
-    coding_kept,
     nothing_uploaded,
     resumed_at,
     verified,
     vouched_only_by,
     waited,
-    went_on,
 )
 from tests.faults.harness import BIG, EMPTY, FAILED, OTHER, PART, REJECTED, SMALL, STORED, Row
 from tests.faults.source import YESTERDAY, File, cut, serve
 from tests.faults.steps import (
     answer,
-    chunked,
     cut_rest,
     endless,
-    part_of_unknown,
     raw,
     redirect,
     slow_head,
@@ -49,7 +44,6 @@ QUICK = len(BIG.body) - 900_000
 SLOW = 5 * LEAST_BYTES * 2
 HTML = b"<html><body>Sorry, something went wrong.</body></html>"
 TOMORROW = formatdate(time.time() + 24 * 60 * 60, usegmt=True)
-ZIPPED = File(gzip.compress(SMALL.body, mtime=0))
 
 
 def sha256(file: File) -> str:
@@ -123,38 +117,6 @@ LENGTHS = [
     Row("too large by its length", (REJECTED, "TooLargeError"), [serve(BIG)],
         options={"max_file_bytes": PART}, check=nothing_uploaded),
     Row("too large by count", (REJECTED, "TooLargeError"), [endless], options={"max_file_bytes": 2 * PART + 1}),
-]  # fmt: skip
-
-FRAMING = [
-    Row("chunked", (STORED, None), [chunked(BIG.body)], BIG),
-    Row("chunked, cut in a chunk", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b"fffff\r\nabc"), serve(BIG)], BIG,
-        check=went_on),
-    Row("chunked, cut, and the rest is told no total", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b""),
-        part_of_unknown(BIG, 3_000_000)], BIG, check=went_on),
-    Row("chunked, cut, and the total becomes another", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b""),
-        cut_rest(BIG, 999_999), wrong_range(BIG, "bytes {first}-{last}/9999999999"), serve(BIG)], BIG,
-        check=began_anew),
-    Row("chunked, cut, and the total is not what the caller states", (REJECTED, "LengthMismatchError"),
-        [chunked(BIG.body[:MIDDLE], end=b""), serve(BIG)], task={"size": len(BIG.body) + 1}),
-    Row("chunked, and only the last chunk is missing", (STORED, None), [chunked(SMALL.body, end=b""), serve(SMALL)],
-        SMALL, check=went_on),
-    Row("chunked, cut, and the source says that it ends elsewhere", (STORED, None), [chunked(SMALL.body, end=b""),
-        answer(416, Content_Range=f"bytes */{len(SMALL.body) - 1}"), serve(SMALL)], SMALL, check=began_anew),
-    Row("chunked, cut, and the end is that of another version", (STORED, None), [chunked(SMALL.body, end=b""),
-        answer(416, Content_Range=f"bytes */{len(SMALL.body)}", ETag='"v2"'), serve(OTHER)], OTHER, check=began_anew),
-    Row("chunked, without the last chunk", (FAILED, "SourceRestartError"), [chunked(SMALL.body, end=b""),
-        answer(416)] * 9),
-    Row("chunked, broken size", (FAILED, "SourceRestartError"), [chunked(SMALL.body, end=b"zz\r\n"), answer(416)] * 9),
-    Row("no HTTP at all", (FAILED, "SourceProtocolError"), [raw(b"220 mail.example ESMTP\r\n")], check=asked_once),
-    Row("too many headers", (FAILED, "SourceProtocolError"),
-        [raw(b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 500 + b"\r\n")], check=asked_once),
-    Row("a header line that is none", (FAILED, "SourceProtocolError"),
-        [with_head("HTTP/1.1 200 OK\nX-Broken\nContent-Length: 100003", SMALL.body[:-1])], check=asked_once),
-    Row("gzip forced", (STORED, None), [serve(ZIPPED, Content_Encoding="gzip")], ZIPPED,
-        task={"digests": {"sha256": sha256(ZIPPED)}}, check=coding_kept),
-    Row("gzip forced, and a coding of S3's own on a second line", (STORED, None), [with_head(
-        f"HTTP/1.1 200 OK\nContent-Length: {len(ZIPPED.body)}\nContent-Encoding: gzip\nContent-Encoding: aws-chunked",
-        ZIPPED.body)], ZIPPED, check=coding_kept),
 ]  # fmt: skip
 
 RANGES = [
@@ -286,4 +248,4 @@ STATED = [
         check=nothing_uploaded),
 ]  # fmt: skip
 
-SOURCE_ROWS = [*CUTS, *LENGTHS, *FRAMING, *RANGES, *STATUSES, *REDIRECTS, *TLS, *STATED]
+SOURCE_ROWS = [*CUTS, *LENGTHS, *RANGES, *STATUSES, *REDIRECTS, *TLS, *STATED]

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.faults.certificates import Certificates
+from tests.faults.framing_rows import FRAMING_ROWS
 from tests.faults.harness import MAX_GROWTH_BYTES, MAX_SECONDS, MAX_SLEEP_SECONDS, SECRET, Ran, Row, run
 from tests.faults.source_rows import SOURCE_ROWS
 from tests.faults.store_rows import STORE_ROWS
 
-ROWS = [*SOURCE_ROWS, *STORE_ROWS]
+ROWS = [*SOURCE_ROWS, *FRAMING_ROWS, *STORE_ROWS]
 
 
 def named(row: Row) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import logging
+import re
 import socket
 import threading
 import time
@@ -27,6 +28,13 @@ from sluiceway.source.stall import WINDOW_SECONDS, Watch, stalls
 CONNECTIONS_PER_HOST = 10
 # Shorter than the 60 s after which common servers and balancers close an idle connection without a word.
 KEEP_ALIVE_SECONDS = 30.0
+# RFC 9110, 15.2: any number of these may come before the reply. After 101, which nobody asks for, comes no HTTP.
+INTERIM_STATUSES = frozenset(range(100, 200)) - {101}
+# http.client undoes the last, where it stands just so in one line; of any other it hands out the framing as a body.
+TRANSFER_CODINGS = frozenset({"", "identity", "chunked"})
+# RFC 9112, 7.1: chunk-size and its extensions, with the whitespace before those that 7.1.1 lets in.
+CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]+)[ \t]*(?:;[^\r\n]*)?\r?\n")
+MAX_LINE_BYTES = 64 * 1024
 
 
 class _NoQueries(logging.Filter):
@@ -95,13 +103,19 @@ class _Head:
 
 class _Response(http.client.HTTPResponse):
     """http.client takes a connection that ends within the headers for the end of the headers, and drops all that follow
-    a line that is none. Either could lose the Content-Length, and with it the knowledge that a body was cut short."""
+    a line that is none. Either could lose the Content-Length, and with it the knowledge that a body was cut short. Of
+    replies that only announce another it skips 100 alone; and it is easy about chunked framing, where what it takes for
+    a body may be the framing itself, or a part of the body."""
 
     def begin(self) -> None:
         head = _Head(self.fp)
         self.fp: Any = head
         try:
             super().begin()
+            while self.status in INTERIM_STATUSES:
+                # Else http.client takes the reply for begun.
+                self.headers: Any = None
+                super().begin()
         finally:
             if self.fp is head:
                 self.fp = head.file
@@ -111,6 +125,16 @@ class _Response(http.client.HTTPResponse):
             raise http.client.RemoteDisconnected("the connection ended in the head of the reply")
         if not self.msg.is_multipart() and self.msg.get_payload():
             raise http.client.HTTPException("a header line that is none")
+        if ",".join(self.msg.get_all("transfer-encoding", ())).lower() not in TRANSFER_CODINGS:
+            raise http.client.HTTPException("a transfer coding that is not undone")
+
+    def _read_next_chunk_size(self) -> int:
+        # The name is http.client's. Its own takes whatever int() takes, and a line that was cut off after the zeros
+        # that some servers write before a size for the last chunk.
+        match = CHUNK_SIZE.fullmatch(self.fp.readline(MAX_LINE_BYTES))
+        if match is None:
+            raise ValueError("a chunk's size that is none")
+        return int(match[1], 16)
 
 
 class _Http(HTTPConnection):

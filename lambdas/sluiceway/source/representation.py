@@ -16,7 +16,8 @@ CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 def announced_length(headers: Mapping[str, str], shown: str) -> int | None:
     """The body's length in bytes from Content-Length; None when absent or overruled by chunked framing (RFC 9112,
-    6.3). Raises SourceProtocolError when it is no number, or several that differ."""
+    6.3; source/connections.py lets no other in). Raises SourceProtocolError when it is no number, or several that
+    differ."""
     text = headers.get("content-length")
     if text is None or "chunked" in headers.get("transfer-encoding", "").lower():
         return None
