@@ -12,10 +12,17 @@ import re
 from urllib.parse import urlsplit
 
 REDACTED = "redacted"
-# A URL inside a text ends where a space, a quote or a bracket stands.
-_URL = re.compile(r"""[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>\\]+""")
-# urllib3 tells a URL without its host.
-_QUERY = re.compile(r"""\?[^\s"'<>\\]*=[^\s"'<>\\]*""")
+# Before the host of a URL that stands in a text. A quote may be the password's own, or end the text that the URL is:
+# then it is followed by what stands between texts.
+USER_INFO = r"""(?:[^\s/?#"'<>]|["'<>](?![,:;|+})\]\s]))*"""
+# A URL in a text ends at a space, and at a quote or a bracket unless more of its query follows. A backslash before a
+# quote or n ends it, too, for so JSON writes a quote or the end of a line; \/ and \u0026 are a slash and an ampersand.
+_MORE = r"""(?:[^\s"'<>\\]|\\(?!["'nrt])|["'<>](?=[\w&=%]))"""
+_URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.-]{{0,31}}:(?://|\\/\\/)(?:{USER_INFO}@)?{_MORE}+")
+# A piece of a URL, where it holds a value: urllib3 tells one without its host, and a query may hold what seems to end
+# it. Neither pattern goes back far over what it has read: servers choose the texts.
+_QUERY = re.compile(rf"([?&]|\\u0026){_MORE}*")
+_ESCAPED = re.compile(r"\\(?:u00([2-7][0-9a-fA-F])|/)")
 # Headers that carry credentials, in lower case.
 CREDENTIAL_HEADERS = frozenset(
     {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-auth-token", "x-amz-access-token",
@@ -52,8 +59,10 @@ def redact_url(url: str) -> str:
 
 
 def redact_text(text: str) -> str:
-    """The text with every URL in it redacted: for messages that somebody else wrote."""
-    return _URL.sub(lambda match: redact_url(match.group()), text)
+    """The text with every URL in it redacted, and what looks like a piece of a query: for messages that somebody else
+    wrote."""
+    text = _URL.sub(lambda match: redact_url(_unescaped(match.group())), text)
+    return _QUERY.sub(lambda match: match[1] + REDACTED if "=" in _unescaped(match.group()) else match.group(), text)
 
 
 def remember_secret(secret: str) -> str:
@@ -73,16 +82,19 @@ def redact_all(text: str) -> str:
 
 
 def redact_unforeseen(text: str) -> str:
-    """As `redact_all`, and without what else of a request a library may quote: its path and query without the host, and
-    the headers that carry credentials."""
-    text = _HEADER.sub(lambda match: match[1] + REDACTED, text)
-    return _QUERY.sub(f"?{REDACTED}", redact_all(text))
+    """As `redact_all`, and without the headers of a request that carry credentials, which a library may quote."""
+    return redact_all(_HEADER.sub(lambda match: match[1] + REDACTED, text))
 
 
 def redact_error(error: BaseException) -> BaseException:
     """The same error without a secret in any of its texts, in its notes, or in an error behind it. One that makes its
     text of something else than its arguments gives its place to another of the same name."""
     return _redacted(error, {})
+
+
+def _unescaped(url: str) -> str:
+    """A URL as JSON may spell it, without the escapes of printable ASCII."""
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)) if match[1] else "/", url)
 
 
 def _redacted(error: BaseException, seen: dict[int, BaseException]) -> BaseException:

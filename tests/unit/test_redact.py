@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluiceway import redact
 from sluiceway.errors import InvalidJobError, JobIsLiveError
@@ -59,6 +62,68 @@ def test_a_text_without_a_secret_stays_as_it_is(text: str) -> None:
     assert redact.redact_unforeseen(text) == text
     error = raised(JobIsLiveError(text))
     assert redact.redact_error(error) is error and str(error) == text
+
+
+FRAMES: dict[str, Callable[[str], str]] = {
+    "alone": str,
+    "in a sentence": lambda url: f"it broke at {url}, they say",
+    "as Python shows it": lambda url: repr({"at": url}),
+    "in JSON": lambda url: json.dumps({"text": "see " + url, "url": url, "state": "BROKEN"}, separators=(",", ":")),
+    "in JSON of JSON": lambda url: json.dumps(json.dumps({"url": url})),
+    "in JSON of PHP": lambda url: json.dumps({"url": url}).replace("/", r"\/"),
+    "in JSON of Go": lambda url: json.dumps({"url": url}).replace("&", r"\u0026").replace("<", r"\u003c"),
+    "in XML": lambda url: f"<loc>{url}</loc>",
+    "in single quotes": lambda url: f"at '{url}'",
+    "in double quotes": lambda url: f'at "{url}"',
+    "in brackets": lambda url: f"at <{url}>",
+}
+# What no URL should hold, and servers write all the same.
+raw = st.text(alphabet="ab'\"<>\\&=%+,;:()[]{}|.", max_size=6)
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+@given(raw)
+def test_a_signature_is_hidden_whatever_stands_before_it(frame: Callable[[str], str], odd: str) -> None:
+    found = redact.redact_text(frame(f"https://files.example.org/a?name={odd}&sig=planted"))
+    assert "planted" not in found and "https://files.example.org/a?redacted" in found
+
+
+@pytest.mark.parametrize("frame", FRAMES.values(), ids=FRAMES)
+@given(raw)
+def test_what_was_redacted_once_stays_as_it_is(frame: Callable[[str], str], odd: str) -> None:
+    found = redact.redact_text(frame(f"https://me:{odd}x@files.example.org/a?name={odd}&sig=planted"))
+    assert redact.redact_text(found) == found
+
+
+@pytest.mark.parametrize("password", ["it's", 'a"b', "a<b>c", "it'", '"$', "<>$", "a\\b", "&x=y"])
+def test_a_password_is_hidden_whatever_it_holds(password: str) -> None:
+    found = redact.redact_text(f"it broke at https://me:{password}planted@files.example.org/a, they say")
+    assert found == "it broke at https://files.example.org/a, they say"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"url":"https://h/a?s=1","state":"BROKEN"}', '{"url":"https://h/a?redacted","state":"BROKEN"}'),
+        ('{"url":"https://h","mail":"me@h"}', '{"url":"https://h","mail":"me@h"}'),
+        ("<loc>https://h/a?s=1</loc>", "<loc>https://h/a?redacted</loc>"),
+        ('<a href="https://h/a?s=1">this</a>', '<a href="https://h/a?redacted">this</a>'),
+        (r'{"text":"at https://h/a?s=1\nso it is"}', r'{"text":"at https://h/a?redacted\nso it is"}'),
+        (r'"{\"url\":\"https://h/a?s=1\",\"state\":5}"', r'"{\"url\":\"https://h/a?redacted\",\"state\":5}"'),
+        (r'{"url":"https:\/\/h\/a?s=1"}', '{"url":"https://h/a?redacted"}'),
+        ("cats & dogs = pets; why? a=b", "cats & dogs = pets; why? a=b"),
+    ],
+)
+def test_what_stands_around_a_link_stays(text: str, expected: str) -> None:
+    assert redact.redact_text(text) == expected
+
+
+@pytest.mark.parametrize("piece", ["a", "?", "&a", '"', "'a", "a://", "https://h?", "?a'", "\\", "https://a:'"])
+def test_a_text_that_a_server_made_to_cost_time_costs_none(piece: str) -> None:
+    text = piece * (400_000 // len(piece))
+    begun = time.process_time()
+    redact.redact_text(text)
+    assert time.process_time() - begun < 5
 
 
 class StubbornError(Exception):

@@ -7,14 +7,13 @@ secrets. Refuses to know what is asked.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from sluiceway.errors import CredentialsRefusedError, ExportError, ReplyNotJsonError, SourceUnreachableError
-from sluiceway.redact import REDACTED, redact_url
+from sluiceway.redact import redact_url
 from sluiceway.source.client import Reply
 from sluiceway.source.connections import discard
 
@@ -31,8 +30,6 @@ ASK_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 # Said before the request was looked at, so that even one that may not be sent twice may be sent again.
 NOT_TAKEN = frozenset({425, 429, 503})
 UNAUTHORIZED = 401
-# The query of a link without its host: redaction knows whole URLs only.
-_QUERY = re.compile(r"""\?[^\s"'<>\\]*=[^\s"'<>\\]*""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +120,12 @@ class Api:
     def shown(self, text: bytes | str) -> str:
         """The beginning of a reply, cut after links and secrets were taken out, so that no half of one escapes."""
         text = text[: 64 * SHOWN_CHARS].decode(errors="replace") if isinstance(text, bytes) else text
-        return repr(self._without_secrets(text[: 16 * SHOWN_CHARS])[:SHOWN_CHARS])
+        return repr(self.credentials.mask(text[: 16 * SHOWN_CHARS])[:SHOWN_CHARS])
 
     def progress(self, said: Any) -> str | None:
         """What an API says of how far it is, as it may stand on a screen; None where it says nothing."""
-        text = self._without_secrets(str(said)[: 4 * PROGRESS_CHARS]) if said is not None else ""
+        text = self.credentials.mask(str(said)[: 4 * PROGRESS_CHARS]) if said is not None else ""
         return "".join(char if char.isprintable() else " " for char in text)[:PROGRESS_CHARS].strip() or None
-
-    def _without_secrets(self, text: str) -> str:
-        return _QUERY.sub(f"?{REDACTED}", self.credentials.mask(text))
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, max_bytes: int) -> Reply:
         signed = self.credentials.sign(self.auth, method, url, headers, body)
