@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sluiceway.errors import InvalidJobError
 from sluiceway.redact import CREDENTIAL_HEADERS, redact_unforeseen
@@ -98,6 +100,35 @@ def test_a_password_in_a_url_is_refused_wherever_it_stands(document: dict[str, A
     (said,) = told(document)
     path = path.replace(".oauth2", "")
     assert said == f"{path}: expected a URL without a user or password: {WHY}, found one with them"
+
+
+passwords = st.text(alphabet=st.characters(codec="ascii", categories=["L", "N", "P", "S"], exclude_characters="/?#"))
+
+
+@given(passwords, st.sampled_from(["https", "http", "sftp"]))
+def test_a_password_is_refused_whatever_characters_it_has(password: str, scheme: str) -> None:
+    url = f"{scheme}://me:planted{password}@h/a?sig=planted"
+    (said,) = told(source(type="urls", files=[url]))
+    assert said == f"source.files[0].url: expected a URL without a user or password: {WHY}, found one with them"
+    (said,) = told(http("start", json={"webhook": url}))
+    assert said.startswith("source.start.json: expected a URL without a user or password")
+    hidden = without_credentials(Entry({"url": url}, "line 1", literal=True))
+    assert "planted" not in str(hidden) or "[" in password or "]" in password
+
+
+@pytest.mark.parametrize("password", ["it's", 'a"b', "<b>c", "it'"])
+def test_a_password_with_quotes_is_found_inside_a_text(password: str) -> None:
+    (said,) = told(http("start", body=f"send it to https://me:{password}@h/a please"))
+    assert said.startswith("source.start.body: expected a URL without a user or password")
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"url":"https://h:8443","mail":"me:x@h"}', "'https://h:8443'||'me:x@h'", "<https://h:8443>, me:x@h",
+     "https://h:8443 me:x@h", r'{\"url\":\"https://h:8443\",\"mail\":\"x@h\"}'],
+)  # fmt: skip
+def test_what_stands_behind_a_url_is_no_password(body: str) -> None:
+    assert load_job(http("start", body=body), "x").job_id == "x"
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,13 @@ import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from sluiceway.redact import REDACTED, redact_url
+from sluiceway.redact import REDACTED, USER_INFO, redact_url
 from sluiceway.spec.mistakes import expected
 
-# The user-info of a URL, wherever it stands in a text; also of one too broken to be parsed.
-_USER_INFO = re.compile(r"://([^\s/?#\"'<>]*)@")
+# The user-info of a URL, whatever characters it has; also of one too broken to be parsed.
+_OF_URL = re.compile(r"://([^/?#]*)@")
+# The same where a text begins with the URL, and where it stands in a text.
+_IN_TEXT = (re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#]*)@"), re.compile(rf"://({USER_INFO})@"))
 ELSEWHERE = "they belong in a secret that auth or headers_secret names"
 NO_USER = f"a URL without a user or password: {ELSEWHERE}"
 WITH_USER = "one with them"
@@ -48,7 +50,7 @@ def refuse_user_info(url: str) -> str:
 
 def has_user_info(url: str) -> bool:
     """Whether a URL holds a user or password; one that `without_user_info` made holds none."""
-    found = _USER_INFO.match(url, url.index("://")) if "://" in url else None
+    found = _OF_URL.match(url, url.index("://")) if "://" in url else None
     return found is not None and found[1] != REDACTED
 
 
@@ -63,7 +65,7 @@ def check_texts(value: Any) -> Any:
     """Raises the expectation that a value fails if a text in it, whatever its depth, has a URL with a password."""
     match value:
         case str():
-            if any(":" in found for found in _USER_INFO.findall(value)):
+            if any(":" in found for pattern in _IN_TEXT for found in pattern.findall(value)):
                 raise expected(NO_USER, found=WITH_USER)
         case dict():
             for each in (*value, *value.values()):
