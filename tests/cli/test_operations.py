@@ -163,8 +163,11 @@ def _try(desk: Desk, command: Command, arguments: list[str]) -> None:
     desk.replies[call.operation] = reply
     match call.operation:
         case "ReceiveMessage":
-            desk.names["RECEIPT"] = reply["Messages"][0]["ReceiptHandle"]
-            Path(desk.names["EVENT_FILE"]).write_text(shown)
+            desk.names["RECEIPT"], event = shown
+            Path(desk.names["EVENT_FILE"]).write_text(event)
+        case "ListStackResources":
+            found = {physical.rpartition("/")[2] for _, physical in shown}
+            assert {desk.names["QUEUE_URL"].rpartition("/")[2], desk.names["COMPLETE_JOB"]} <= found
         case "ListMapRuns":
             desk.names["MAP_RUN_ARN"] = reply["mapRuns"][0]["mapRunArn"]
         case "CreateArchive":
@@ -196,7 +199,7 @@ def test_every_alarm_has_its_section_and_its_row() -> None:
 def test_every_word_in_capitals_is_known(desk: Desk) -> None:
     for command in commands():
         for word in re.findall(r"\b[A-Z][A-Z_]{2,}\b", " ".join(command.words)):
-            assert word in desk.names or word in ("ARGS", "FAILED"), command
+            assert word in desk.names or word in ("ARGS", "FAILED", "AWS", "SQS"), command
 
 
 @pytest.mark.parametrize(
@@ -206,6 +209,7 @@ def test_every_word_in_capitals_is_known(desk: Desk) -> None:
         ("s3api get-object --bucket b --keys k", "has no"),
         ("s3api get-object --bucket b", 'input: "Key"'),
         ("s3 cp a b", "has no cp"),
+        ("lambda invoke --function-name f --payload file://event.json", "base64"),
     ],
 )
 def test_a_command_that_there_is_not_would_be_found(words: str, mistake: str) -> None:

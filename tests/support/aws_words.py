@@ -5,6 +5,7 @@ Knows how the CLI spells operations and parameters. Refuses the high-level comma
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from botocore import xform_name
 from botocore.validate import validate_parameters
 
 # Options of the CLI itself.
-GLOBAL = frozenset({"output", "query", "region", "profile"})
+GLOBAL = frozenset({"output", "query", "region", "profile", "cli-read-timeout"})
 # The CLI's own names of services, where botocore has another.
 SERVICES = {"s3api": "s3"}
 
@@ -77,6 +78,10 @@ def _options(words: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def _value(text: str, shape: Any) -> Any:
+    if shape.type_name == "blob":
+        # Version 2 of the CLI takes bytes from a file as they are with fileb:// alone, and else Base64.
+        path = text.removeprefix("fileb://")
+        return Path(path).read_bytes() if path != text else base64.b64decode(text, validate=True)
     if text.startswith("file://"):
         text = Path(text.removeprefix("file://")).read_text()
     match shape.type_name:
