@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.landing.memory import peak_memory_bytes
+from sluiceway.landing.memory import begin_peak, peak_memory_bytes
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.segmenting import SegmentEvent, move_one_segment
 from sluiceway.telemetry import entry, logger, measure_memory, tell_job
@@ -13,6 +13,7 @@ from sluiceway.wiring import services
 
 @entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    begin_peak()
     tell_job(event["job_id"])
     logger.append_keys(segment=event["n"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())

@@ -6,7 +6,7 @@ import gc
 from typing import Any
 
 from sluiceway.jobs.units import Unit
-from sluiceway.landing.memory import peak_memory_bytes
+from sluiceway.landing.memory import begin_peak, peak_memory_bytes
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.processing import next_step, process_unit
 from sluiceway.telemetry import entry, measure_file, measure_memory, tell_job
@@ -15,6 +15,7 @@ from sluiceway.wiring import services
 
 @entry(measures=True)
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    begin_peak()
     tell_job(event["job_id"])
     job, execution, unit = event["job_id"], event["execution"], Unit(**event["unit"])
     time_left = TimeLeft.of(context.get_remaining_time_in_millis())

@@ -76,9 +76,10 @@ class FileResult:
     invocation, whatever the end; those of a split file are the sums over the functions that moved it at once. `digests`
     are of the bytes stored, `source_validator` is the ETag or Last-Modified that the source gave them; `pool_waits`
     counts requests that waited for a free connection, `relays` the invocations before the last, of each segment where
-    there are `segments`; `peak_memory_bytes` is the highest of all of them. `staged` is what completes a STAGED file,
-    `checkpoint` where one that must RETRY_LINK goes on. `overruled` is the state that another invocation, at work on
-    the file at the same moment, had given it, and that this end took the place of."""
+    there are `segments`; `peak_memory_bytes` is the highest of all of them, each time of the whole process, with what
+    other files of its invocation took. `staged` is what completes a STAGED file, `checkpoint` where one that must
+    RETRY_LINK goes on. `overruled` is the state that another invocation, at work on the file at the same moment, had
+    given it, and that this end took the place of."""
 
     state: FileState
     bytes: int = 0

@@ -19,7 +19,8 @@ from sluiceway.transfer.pipeline import Waits
 
 T = TypeVar("T")
 
-# Among the counts the one that is no sum: the most memory that any process held while it worked on the file.
+# Among the counts the one that is no sum: the most memory that any process held in an invocation that worked on the
+# file, with whatever else it worked on in it.
 PEAK = "peak_memory_bytes"
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +11,12 @@ import pytest
 from sluiceway import telemetry
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
+from sluiceway.landing.memory import begin_peak, peak_memory_bytes
 from tests.adapters.handlers.metrics import embedded
 from tests.support.deployment import Deployment, LambdaContext
 from tests.support.source import Reply, SourceServer
+
+MIB = 1024**2
 
 
 def moved(deployment: Deployment, source: SourceServer, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
@@ -63,3 +68,22 @@ def test_a_file_nobody_worked_on_counts_and_lowers_no_mean(capsys: pytest.Captur
     per_file = {name for name in found if name.endswith("Seconds")}
     assert {name: len(found[name]) for name in per_file} == dict.fromkeys(per_file, 1)
     assert found["TransferSeconds"] == [4.0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the resident peak is reset by Linux's /proc/self/clear_refs")
+def test_the_peak_is_of_the_invocation_not_of_one_before_it(
+    deployment: Deployment, source: SourceServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ballast = b"x" * 512 * MIB
+    del ballast
+    before = peak_memory_bytes()
+    found = moved(deployment, source, capsys)
+    (line,) = deployment.lines("measured", "report.jsonl")
+    assert line["peak_memory_bytes"] < before - 256 * MIB
+    assert found["PeakMemoryMB"][0] * MIB < before - 256 * MIB
+
+
+def test_where_the_peak_cannot_be_reset_it_is_that_of_the_process(tmp_path: Path) -> None:
+    before = peak_memory_bytes()
+    begin_peak(tmp_path / "none" / "clear_refs")
+    assert peak_memory_bytes() >= before
