@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from sluiceway.errors import SourceError
 from sluiceway.transfer.buffers import Buffer, Uploaders
 from sluiceway.transfer.checkpoint import Position
-from sluiceway.transfer.checksum import PartChecksum
+from sluiceway.transfer.checksum import PartChecksum, PartSums
 from sluiceway.transfer.digest import Digester
 from sluiceway.transfer.plan import Plan
 from sluiceway.transfer.resumable import ResumableHash, resumable_hash
@@ -95,13 +95,13 @@ class Transfer:
         cores: int | None = None,
     ) -> None:
         self._source, self._sink, self._plan, self._expectation = source, sink, plan, expectation
-        self._max_bytes, self._checksum, self._on_progress, self._stop = max_bytes, checksum, on_progress, stop
+        self._max_bytes, self._on_progress, self._stop = max_bytes, on_progress, stop
         self._is_mendable = is_mendable
         self._error: SourceError | None = None
         self._begin = begin or Position()
         self._digester = self._new_digester({*algorithms, *expectation.algorithms}, cores)
         self._uploads = Uploaders(self._send, uploaders)
-        self._part_checksums: dict[int, tuple[int, int]] = {}
+        self._sums = PartSums(checksum, self._begin.checksum)
         self._count = self._begin.offset
         self._mark = self._begin
         self._source_seconds = self._hash_seconds = self._commit_seconds = 0.0
@@ -168,14 +168,14 @@ class Transfer:
 
     def _put_whole(self, body: memoryview) -> Outcome:
         digests, agreed = self._verify()
-        checksum = self._encode(self._checksum.of(body, 0)) if self._checksum else None
+        checksum = self._sums.take(1, body)
         etag = self._commit(lambda: self._sink.put_whole(body, checksum, digests))
         return Outcome(self._count, digests, etag, 1, agreed)
 
     def _complete(self, parts: int) -> Outcome:
         digests, agreed = self._verify()
         self._uploads.drain()
-        etag = self._commit(lambda: self._sink.complete(self._count, self._encode(self._whole_checksum())))
+        etag = self._commit(lambda: self._sink.complete(self._count, self._sums.encoded()))
         return Outcome(self._count, digests, etag, parts, agreed)
 
     def _commit(self, send: Callable[[], str]) -> str:
@@ -195,7 +195,7 @@ class Transfer:
             self._uploads.submit(number, buffer, filled)
             place = self._position(number + 1)
         self._uploads.drain()
-        return Paused(replace(place, checksum=self._whole_checksum()), self._error)
+        return Paused(replace(place, checksum=self._sums.whole()), self._error)
 
     def _position(self, next_part: int) -> Position:
         hashes = cast("dict[str, ResumableHash]", self._digester.hashes)
@@ -225,21 +225,7 @@ class Transfer:
         return digests, self._expectation.verify(self._count, digests)
 
     def _send(self, number: int, body: memoryview) -> None:
-        value = self._checksum.of(body, 0) if self._checksum else 0
-        self._part_checksums[number] = (value, len(body))
-        self._sink.put_part(number, body, self._encode(value))
-
-    def _whole_checksum(self) -> int:
-        whole = self._begin.checksum
-        if self._checksum is None:
-            return whole
-        for number in sorted(self._part_checksums):
-            value, size = self._part_checksums[number]
-            whole = self._checksum.combine(whole, value, size)
-        return whole
-
-    def _encode(self, value: int) -> str | None:
-        return self._checksum.encode(value) if self._checksum else None
+        self._sink.put_part(number, body, self._sums.take(number, body))
 
     @property
     def waits(self) -> Waits:

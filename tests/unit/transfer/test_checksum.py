@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
+from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum, PartSums
 
 KINDS = {name: checksum for name, checksum in PART_CHECKSUMS.items() if checksum is not None}
 
@@ -39,3 +39,27 @@ def test_the_combined_value_of_all_parts_is_that_of_the_whole(checksum: PartChec
     for part in parts:
         combined = checksum.combine(combined, checksum.of(memoryview(part), 0), len(part))
     assert combined == checksum.of(memoryview(b"".join(parts)), 0)
+
+
+@pytest.mark.parametrize("checksum", KINDS.values(), ids=KINDS)
+@given(
+    parts=st.lists(st.binary(max_size=200), min_size=1, max_size=6).flatmap(
+        lambda parts: st.tuples(st.just(parts), st.permutations(range(len(parts))), st.integers(0, len(parts)))
+    )
+)
+def test_parts_taken_in_any_order_and_by_two_invocations_make_the_whole(
+    checksum: PartChecksum, parts: tuple[list[bytes], list[int], int]
+) -> None:
+    bodies, order, stop = parts
+    begin = checksum.of(memoryview(b"".join(bodies[:stop])), 0)
+    sums = PartSums(checksum, begin)
+    for n in order:
+        if n >= stop:
+            assert sums.take(n + 1, memoryview(bodies[n])) == checksum.encode(checksum.of(memoryview(bodies[n]), 0))
+    whole = checksum.of(memoryview(b"".join(bodies)), 0)
+    assert (sums.whole(), sums.encoded()) == (whole, checksum.encode(whole))
+
+
+def test_without_a_checksum_nothing_is_taken() -> None:
+    sums = PartSums(None)
+    assert (sums.take(1, memoryview(b"part")), sums.whole(), sums.encoded()) == (None, 0, None)
