@@ -29,7 +29,7 @@ from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.upload import Upload
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.probe import Probe, probe
-from sluiceway.source.stated import stated_digests
+from sluiceway.source.stated import WANT_COMBINABLE, stated_digests
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.digest import ALGORITHMS
@@ -77,6 +77,10 @@ def begin_split(
     facts = unless_there(task, options, tools.s3, tally, partial(_probe, task, tools, tally))
     if isinstance(facts, FileResult):
         return tally.on(facts)
+    stated = stated_digests(facts.headers)
+    single = sorted(set(stated) - set(COMBINABLE))
+    if single:
+        return f"the {', '.join(single)} that its source states can only be taken over the bytes in order"
     if facts.length is None or facts.validator is None or not facts.ranges:
         return "its source does not honour ranges, or gives no strong validator"
     if facts.length <= split_bytes:
@@ -93,9 +97,11 @@ def begin_split(
         return f"its {facts.length} bytes need larger parts than the functions that move segments can hold"
     plan = plan_parts(facts.length, **room)
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
-    upload = Upload(tools.s3, target_of(task, options, facts.headers, checksum.name), retries=tally.retries)
-    with tally.waiting_for_sink():
+    target = target_of(task, options, facts.headers, checksum.name)
+    # Left without an upload id, it ends whatever S3 may have begun before its answers were lost.
+    with tally.waiting_for_sink(), Upload(tools.s3, target, retries=tally.retries) as upload:
         upload_id = upload.begin()
+        upload.keep()
     return Split(
         upload_id=upload_id,
         attempt=upload.attempt,
@@ -104,13 +110,14 @@ def begin_split(
         part_bytes=plan.part_bytes,
         segment_bytes=segment_bytes,
         segments=len(segments),
-        stated={name: value for name, value in stated_digests(facts.headers).items() if name in COMBINABLE},
+        stated=stated,
     )
 
 
 def _probe(task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, str]) -> Probe:
+    headers = {"Want-Repr-Digest": WANT_COMBINABLE, **tools.headers, **conditions}
     with tally.waiting_for_source():
-        return probe(tools.client, task.url, {**tools.headers, **conditions}, on_resume=tally.resumed)
+        return probe(tools.client, task.url, headers, on_resume=tally.resumed)
 
 
 @dataclass(frozen=True, slots=True)

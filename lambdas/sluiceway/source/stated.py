@@ -15,6 +15,8 @@ from sluiceway.transfer.digest import ALGORITHMS, normalise
 
 # Asks for the digest that is computed anyway (RFC 9530, 4: preference 1 to 10).
 WANT_REPR_DIGEST = "sha-256=10"
+# Of a file that is to move in segments: one that can be put together from theirs.
+WANT_COMBINABLE = "crc32c=10"
 
 # Names in Repr-Digest and Digest, in lower case (IANA, "Hash Algorithms for HTTP Digest Fields").
 _HTTP_NAMES = {

@@ -1,12 +1,16 @@
-"""What is promised of any file holds of one that is moved in segments: `if_exists`."""
+"""What is promised of any file holds of one that is moved in segments: `if_exists`, and what its source states."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from awscrt import checksums
 
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
@@ -114,3 +118,39 @@ def test_a_file_that_has_changed_since_it_landed_is_split_again(deployment: Depl
 
     assert reported(deployment, owner)["status"] == "STORED"
     assert deployment.landed() == {"large": BODY}
+
+
+def stating(**headers: str) -> Callable[[Request], Reply]:
+    def reply(request: Request) -> Reply:
+        plain = ranged(BODY, request)
+        return replace(plain, headers={**plain.headers, **{name.replace("_", "-"): headers[name] for name in headers}})
+
+    return reply
+
+
+def test_a_file_whose_source_states_an_md5_goes_in_order(deployment: Deployment, source: SourceServer) -> None:
+    source.replies["/large"] = stating(Content_MD5=base64.b64encode(hashlib.md5(OTHER).digest()).decode())
+    owner, answer = processed(deployment, source, "overwrite")
+
+    assert answer == {"action": "DONE"}
+    line = reported(deployment, owner)
+    assert (line["status"], line["error"]["type"]) == ("REJECTED", "DigestMismatchError")
+    assert deployment.landed() == {}
+
+
+def test_a_source_is_asked_for_a_digest_that_can_be_put_together(deployment: Deployment, source: SourceServer) -> None:
+    crc32c = base64.b64encode(checksums.crc32c(BODY).to_bytes(4, "big")).decode()
+    source.replies["/large"] = stating(Repr_Digest=f"crc32c=:{crc32c}:")
+    owner, begun = processed(deployment, source, "overwrite")
+    finish(deployment, begun)
+
+    assert {request.headers["Want-Repr-Digest"] for request in source.requests[:2]} == {"crc32c=10"}
+    assert reported(deployment, owner)["verified_by"] == ["source:crc32c", "s3:crc64nvme"]
+
+
+def test_headers_that_contradict_each_other_leave_no_upload(deployment: Deployment, source: SourceServer) -> None:
+    source.replies["/large"] = stating(Repr_Digest="crc32c=:AAAAAA==:", x_goog_hash="crc32c=AAAAAQ==")
+    owner, answer = processed(deployment, source, "overwrite")
+
+    assert (answer, deployment.unfinished_uploads()) == ({"action": "DONE"}, [])
+    assert reported(deployment, owner)["error"]["type"] == "DigestMismatchError"
