@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from cli.exits import Exit, of_job
-from cli.failing import fail
+from cli.failing import fail, tell_failure
 from cli.follow import outcome, show_until_end, tell
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.load import load
@@ -108,8 +108,10 @@ def cancel(job_id: str, name: StackName, *, wait: bool, as_json: bool) -> Exit:
         if not view.ended:
             jobs.cancel(submitted)
             if wait:
-                with JobProgress() as progress:
-                    view = show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
+                try:
+                    view = _until_end(submitted, jobs, name)
+                except KeyboardInterrupt:
+                    return _left(job_id, "is being cancelled", as_json=as_json)
         return _cancelled(view, as_json=as_json)
 
     return asked(name, ask, job_id=job_id, as_json=as_json)
@@ -161,8 +163,8 @@ def _started(submitted: Submitted, jobs: JobsClient, name: StackName, *, follow:
     try:
         begun = Watch(jobs, BEGIN_LOOK_SECONDS).is_begun(submitted, BEGIN_SECONDS)
     except KeyboardInterrupt:
-        print(told)  # what is interrupted is the waiting: the job goes on
-        raise
+        print(told)
+        return _left(submitted.job_id, as_json=False)
     if not begun:
         print(f"{submitted.job_id} has not begun yet; `sluiceway list` shows it once it has", file=sys.stderr)
     print(told)
@@ -170,10 +172,26 @@ def _started(submitted: Submitted, jobs: JobsClient, name: StackName, *, follow:
 
 
 def _follow(submitted: Submitted, jobs: JobsClient, name: StackName, *, as_json: bool) -> Exit:
-    with JobProgress() as progress:
-        view = show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
+    try:
+        view = _until_end(submitted, jobs, name)
+    except KeyboardInterrupt:
+        return _left(submitted.job_id, as_json=as_json)
     tell(view, _told(view, jobs), jobs, as_json=as_json)
     return _code(view)
+
+
+def _until_end(submitted: Submitted, jobs: JobsClient, name: StackName) -> JobView:
+    """Raises as `show_until_end`."""
+    with JobProgress() as progress:
+        return show_until_end(submitted, Watch(jobs, _look_seconds(name)), progress)
+
+
+def _left(job_id: str, state: str = "goes on", *, as_json: bool) -> Exit:
+    """Ctrl-C ended the looking on, not the job: says how to look on again."""
+    message = f"{job_id} {state}; `sluiceway watch {job_id}` shows it"
+    print(message, file=sys.stderr)
+    tell_failure(Exit.INTERRUPTED, "Interrupted", message, job_id=job_id, as_json=as_json)
+    return Exit.INTERRUPTED
 
 
 def _find(jobs: JobsClient, job_id: str) -> JobView:

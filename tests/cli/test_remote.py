@@ -150,6 +150,27 @@ def test_a_cancelled_job_ends_cancelled_and_leaves_no_upload(
     assert asked(engine, "cancel", "slow").stdout == "slow: CANCELLED\n"
 
 
+def test_ctrl_c_ends_the_looking_on_and_not_the_job(
+    engine: EngineProcess, source: SourceServer, tmp_path: Path
+) -> None:
+    begun, release = held(source, "/looked-on", 12_000_000)
+    (tmp_path / "urls.txt").write_text(source.url("/looked-on"))
+    arguments = ["submit", tmp_path / "urls.txt", "--job-id", "looked-on", "--watch", "--json"]
+    command = command_line(*arguments, "--endpoint-url", engine.endpoint_url)
+    try:
+        with subprocess.Popen(
+            command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert begun.wait(BEGUN_SECONDS)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=BEGUN_SECONDS)
+        assert (process.returncode, json.loads(out)["job_id"]) == (130, "looked-on"), err
+        assert asked(engine, "report", "looked-on", "--json").json["status"] == "TRANSFERRING"
+    finally:
+        release.set()
+    assert asked(engine, "watch", "looked-on").code == 0
+
+
 def test_of_two_that_submit_one_id_at_once_one_runs_and_the_other_is_told(
     engine: EngineProcess, source: SourceServer, tmp_path: Path
 ) -> None:
