@@ -177,7 +177,7 @@ def test_a_person_is_told_the_outcome_in_a_line(aws: AwsServer, source: SourceSe
     assert hashlib.sha256(SMALL.read()).hexdigest() in ended.stdout
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_copy_leaves_no_upload(aws: AwsServer, source: SourceServer, how: signal.Signals) -> None:
     """The source holds the body back once the first block is out, so that the signal strikes mid-transfer."""
     reached, release = threading.Event(), threading.Event()
