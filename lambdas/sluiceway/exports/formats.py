@@ -16,6 +16,7 @@ import ijson  # type: ignore[import-untyped, unused-ignore]
 from ijson.common import ObjectBuilder  # type: ignore[import-untyped, unused-ignore]
 
 from sluiceway.errors import FieldError, InvalidJobError
+from sluiceway.exports.once import EXPECTED, DoubledFieldError, Once, once
 from sluiceway.spec import Entry, FileEntry
 from sluiceway.spec.mistakes import found
 
@@ -78,9 +79,11 @@ def read_json_lines(stream: Stream, name: str) -> Iterator[Entry]:
         if not line.strip():
             continue
         try:
-            yield Entry(json.loads(line), where)
+            yield Entry(json.loads(line, object_pairs_hook=once), where)
         except RecursionError:
             yield Entry(None, where, _too_deep(where))
+        except DoubledFieldError as error:
+            yield Entry(None, where, FieldError(where, str(error), EXPECTED))
         except ValueError:
             yield Entry(None, where, FieldError(where, "text that is not JSON", "a JSON object"))
 
@@ -91,6 +94,8 @@ def read_json_array(stream: Stream, name: str) -> Iterator[Entry]:
     try:
         for n, item in enumerate(_items(stream, name), start=1):
             yield Entry(item, f"{name}[{n - 1}]")
+    except DoubledFieldError as error:
+        raise InvalidJobError([FieldError(f"{name}[{n}]", str(error), EXPECTED)]) from None
     except (ijson.JSONError, ValueError):
         # The parser quotes the text around the mistake, which may be a link: only the place is told.
         raise InvalidJobError([FieldError(f"{name}[{n}]", "text that is not JSON", "a JSON array of files")]) from None
@@ -99,7 +104,7 @@ def read_json_array(stream: Stream, name: str) -> Iterator[Entry]:
 def _items(stream: Stream, name: str) -> Iterator[Any]:
     """The items of the outermost array. Made of the parser's plainest events: those that ijson makes of them carry the
     whole path to where they are, so that a megabyte of brackets would take it hours."""
-    depth, count, builder = 0, 0, ObjectBuilder()
+    depth, count, builder = 0, 0, ObjectBuilder(Once)
     for event, value in ijson.basic_parse(stream, use_float=True):
         if depth == 0 and event != "start_array":
             raise InvalidJobError([FieldError(name, "something else", "a JSON array of files")])
@@ -110,7 +115,7 @@ def _items(stream: Stream, name: str) -> Iterator[Any]:
             if depth == 1:
                 continue
             if depth == 2:
-                builder = ObjectBuilder()
+                builder = ObjectBuilder(Once)
         elif event in ("end_array", "end_map"):
             depth -= 1
             if depth == 0:

@@ -95,6 +95,13 @@ BAD = [
     ("a json number", "l.jsonl", b'{"url":"https://h/a"}\n5\n', ["l.jsonl line 2: expected an object, found 5"]),
     ("an unknown field", "l.jsonl", b'{"url":"https://h/a","sise":5}',
      ["l.jsonl line 1, sise: expected no such field"]),
+    ("a field twice", "l.jsonl", b'{"url":"https://h/a","sha256":"aa","sha256":"bb"}\n{"url":"ftp://h"}',
+     ["l.jsonl line 1: expected each field once, found the field 'sha256' twice in one object",
+      "l.jsonl line 2, url: "]),
+    ("a field twice in an array", "l.json", b'["https://h/a",{"url":"https://h/b","sha256":"aa","sha256":"aa"}]',
+     ["l.json[1]: expected each field once, found the field 'sha256' twice in one object"]),
+    ("a field twice further in", "l.json", b'[{"url":"https://h/b","key":[{"a":1,"a":2}]}]',
+     ["l.json[0]: expected each field once, found the field 'a' twice in one object"]),
     ("a broken array", "l.json", b'["https://h/a", ', ["l.json[1]: expected a JSON array"]),
     ("an array and more", "l.json", b'["https://h/a"] x', ["l.json[1]: expected a JSON array"]),
     ("an array of no depth that has an end", "l.json", b"[" * 100_000,
@@ -158,6 +165,13 @@ def test_a_mistake_shows_no_secret(link: str) -> None:
     with pytest.raises(InvalidJobError) as caught:
         tasks_of(json.dumps({"url": link}).encode(), "l.jsonl")
     assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("name", "text"), [("l.jsonl", "{0}"), ("l.json", "[{0}]")])
+def test_a_field_that_stands_twice_is_named_without_a_link_in_it(name: str, text: str) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        tasks_of(text.format('{"https://h/a?sig=planted": 1, "https://h/a?sig=planted": 2}').encode(), name)
+    assert "twice" in str(caught.value) and "planted" not in str(caught.value)
 
 
 def test_a_hundred_mistakes_are_enough() -> None:
