@@ -6,16 +6,20 @@ Knows the parsers' own errors and quotes nothing of the document, which may hold
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from sluiceway.errors import FieldError, InvalidJobError
+from sluiceway.exports.once import DoubledFieldError, once
 
 # Python converts no more, and calls it a setting of its own.
 MAX_DIGITS = 4300
 TOO_DEEP = "too many levels of nesting"
+INT = "tag:yaml.org,2002:int"
+DECIMAL = re.compile(r"[-+]?(?:0|[1-9][0-9]*)$")
 
 
 def parse_json(path: Path) -> Any:
@@ -42,16 +46,6 @@ def parse_yaml(path: Path) -> Any:
     raise InvalidJobError([FieldError("job", told, "YAML")])
 
 
-def once(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    """An object whose fields stand once. Raises ValueError naming one that is doubled: of two, one would be ignored."""
-    fields: dict[Any, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"the field {name!r} twice in one object")
-        fields[name] = value
-    return fields
-
-
 def _whole(digits: str) -> int:
     if len(digits) > MAX_DIGITS:
         raise ValueError(f"a number of {len(digits)} digits")
@@ -62,12 +56,14 @@ class _StrictLoader(yaml.SafeLoader):
     """YAML 1.2 asks that keys of a mapping be unique; PyYAML takes the last. And what PyYAML cannot make a value of, as
     a date of a month that is none, it tells without a place."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """As the mapping is written: a merge key brings in fields that others may replace."""
+        node: yaml.MappingNode = super().compose_mapping_node(anchor)
         try:
-            once([(self.construct_object(key, deep=True), None) for key, _ in node.value])
-        except (TypeError, ValueError) as error:
-            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from None
-        return super().construct_mapping(node, deep)
+            once([(key.value, None) for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
+        except DoubledFieldError as error:
+            raise yaml.composer.ComposerError(None, None, str(error), node.start_mark) from None
+        return node
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
@@ -76,6 +72,13 @@ class _StrictLoader(yaml.SafeLoader):
             kind = node.tag.rpartition(":")[2]
             problem = f"what looks like a value of the kind {kind} and is none; in quotes it is a string"
             raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+
+
+# YAML 1.1, which PyYAML reads, has octal, sexagesimal and other numbers: 0123 would be 83, and 1:30 would be 90.
+_StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, DECIMAL if tag == INT else pattern) for tag, pattern in resolvers]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 def _told(error: yaml.MarkedYAMLError) -> str:

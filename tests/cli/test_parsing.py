@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli.load import load
+from cli.parsing import parse_yaml
 from cli.refusal import refuse
 from sluiceway.errors import InvalidJobError
 
@@ -62,6 +64,35 @@ def test_a_document_that_cannot_be_read_is_refused_by_its_place(
     path = tmp_path / name
     path.write_bytes(text.encode(errors="surrogateescape"))
     assert told(path) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "files"),
+    [
+        ("- &a {url: https://h/a, bucket: other}\n- {<<: *a, url: https://h/b}\n",
+         [{"url": "https://h/a", "bucket": "other"}, {"url": "https://h/b", "bucket": "other"}]),
+        ("- &a {url: https://h/a, size: 1}\n- &b {<<: *a, url: https://h/b, size: 2}\n- {<<: [*b, *a], url: https://h/c}\n",
+         [{"url": f"https://h/{key}", "size": size} for key, size in (("a", 1), ("b", 2), ("c", 2))]),
+        # A mapping that stands deeper is made after one that takes its fields.
+        ("- [[&a {url: https://h/a, key: a}, &b {<<: *a, key: b}]]\n- {<<: *b}\n",
+         [[[{"url": "https://h/a", "key": "a"}, {"url": "https://h/a", "key": "b"}]],
+          {"url": "https://h/a", "key": "b"}]),
+    ],
+    ids=["one", "several", "deeper"],
+)  # fmt: skip
+def test_merge_keys_bring_in_fields_that_others_replace(tmp_path: Path, text: str, files: list[Any]) -> None:
+    (tmp_path / "list.yaml").write_text(text)
+    assert parse_yaml(tmp_path / "list.yaml") == files
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("123", 123), ("0", 0), ("-5", -5), ("0123", "0123"), ("00", "00"), ("0x1F", "0x1F"), ("0b11", "0b11"),
+     ("1_000", "1_000"), ("1:30", "1:30"), ("+7", 7)],
+)  # fmt: skip
+def test_a_number_is_one_only_where_all_who_read_yaml_agree(tmp_path: Path, written: str, read: int | str) -> None:
+    (tmp_path / "a.yaml").write_text(f"size: {written}\n")
+    assert parse_yaml(tmp_path / "a.yaml") == {"size": read}
 
 
 def test_a_list_of_no_depth_that_ends_is_refused_at_once(tmp_path: Path) -> None:
