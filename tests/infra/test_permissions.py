@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 
+from infra.describe import PAGE
 from tests.infra.names import FOLDERS, MOVERS, SETTINGS, STATES, TOKENS, TRACES
 from tests.infra.template import Template, environment, text
 
@@ -95,6 +97,17 @@ def test_who_ends_a_file_or_a_job_may_end_its_uploads(synth: Callable[..., Templ
     expected = {f"{landing}/*", "arn:${AWS::Partition}:s3:::acme-raw/*", "arn:${AWS::Partition}:s3:::acme-cold/*"}
     for folder in ("record_failure", "complete_job"):
         assert template.resources_for(folder, "s3:AbortMultipartUpload") >= expected
+
+
+def test_the_deploy_page_names_those_whom_a_bucket_of_another_account_must_let_in(
+    synth: Callable[..., Template],
+) -> None:
+    template = synth(**SETTINGS)
+    (told,) = [each for each in PAGE.read_text().split("\n\n") if each.startswith("Existing buckets:")]
+    for folder in FOLDERS:
+        resources = [each for statement in template.statements_of_function(folder) for each in statement.resources]
+        name = folder.title().replace("_", "")
+        assert (re.search(rf"\b{name}\b", told) is not None) == any(":s3:::acme-" in each for each in resources), name
 
 
 def test_by_default_files_land_in_the_landing_bucket_alone(template: Template) -> None:
