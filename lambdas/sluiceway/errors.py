@@ -66,6 +66,10 @@ class CannotResumeError(SourceError):
     """The file needs more time than one invocation has, and its source cannot resume: no ranges or no validator."""
 
 
+class OutOfTimeError(SluicewayError):
+    """The invocation ends before the source has done what it was asked for. What was moved is for the next one."""
+
+
 class IntegrityError(SluicewayError):
     """The bytes that came are not the bytes that were promised. Both values stand in the text."""
 

@@ -33,19 +33,21 @@ class World:
     client: Client
     store: Store
     s3: Any
+    sleeps: list[float]
 
     def invoke(
         self,
         carry: dict[str, Any] | None = None,
         *,
         until: Until = None,
+        time_left: TimeLeft | None = None,
         digests: Mapping[str, str] | None = None,
         **options: Any,
     ) -> FileResult:
-        """Its result, PENDING when it was stopped at `until` bytes, or where `until` says so: then `carried` is the
-        checkpoint."""
+        """Its result, PENDING when it was stopped at `until` bytes, or where `until` says so, or because there was no
+        `time_left`: then `carried` is the checkpoint."""
         checkpoint = Checkpoint.from_dict(carry) if carry else None
-        tally, time_left = Tally.of(checkpoint), TimeLeft(float("inf"))
+        tally, time_left = Tally.of(checkpoint), time_left or TimeLeft(float("inf"))
 
         def on_progress(count: int) -> None:
             if until is not None and (until(count) if callable(until) else count >= until):
@@ -67,6 +69,7 @@ class World:
 @contextmanager
 def world(store: Store, *steps: Step) -> Iterator[World]:
     with Source(list(steps)) as source:
-        client = Client(UrlPolicy([source.host]), budget=RetryBudget(sleep=lambda seconds: None))
-        yield World(source, client, store, s3_of(store))
+        sleeps: list[float] = []
+        client = Client(UrlPolicy([source.host]), budget=RetryBudget(sleep=sleeps.append))
+        yield World(source, client, store, s3_of(store), sleeps)
         client.close()

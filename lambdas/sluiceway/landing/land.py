@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sluiceway.errors import (
     CannotResumeError,
     FileExistsInSinkError,
+    OutOfTimeError,
     PlanError,
     RangesRefusedError,
     SendAgainError,
@@ -78,6 +79,8 @@ def land_or_pause(
         try:
             result = _attempt(task, options, tools, stint, tally)
             return result if isinstance(result, Checkpoint) else tally.on(result)
+        except OutOfTimeError as error:
+            return stint.pause(stint.before.position, tally, str(error))
         except RangesRefusedError as error:
             if stint.before.is_begun:
                 raise CannotResumeError(f"{error}, and it takes longer than one invocation") from error
@@ -97,33 +100,52 @@ def land_or_pause(
 
 
 def _attempt(task: FileTask, options: Options, tools: Tools, stint: Stint, tally: Tally) -> FileResult | Checkpoint:
-    checksum = PART_CHECKSUMS[options.part_checksum]
-    name, checkpoint = checksum.name if checksum else None, stint.before
-    if checkpoint.is_begun:
-        place = checkpoint.position
-        target = target_of(task, options, {}, name)
-        kind = StagedUpload if options.stage else Upload
-        name_of_upload = {"upload_id": checkpoint.upload_id, "attempt": checkpoint.attempt}
-        with tally.leaving(kind(tools.s3, target, **name_of_upload, retries=tally.retries)) as upload:
-            with tally.waiting_for_sink():
-                upload.load_parts(place.next_part, place.offset)
-            begun = Begun(place.offset, checkpoint.validator, checkpoint.length)
-            with _go_on(task, tools, begun, upload, tally) as source:
-                try:
-                    return _move(task, options, tools, source, upload, checkpoint.stated, stint, tally)
-                except PlanError:
-                    if tools.may_hand_over:
-                        upload.keep()
-                    raise
+    if stint.before.is_begun:
+        return _go_on(task, options, tools, stint, tally)
     opened = unless_there(task, options, tools.s3, tally, partial(_open, task, tools, tally))
     if isinstance(opened, FileResult):
         return opened
     with opened as source:
         stated = stated_digests(source.headers)
-        kind = StagedUpload if options.stage else Upload
-        target = target_of(task, options, source.headers, name, stated)
-        with tally.leaving(kind(tools.s3, target, retries=tally.retries)) as upload:
+        target = target_of(task, options, source.headers, _checksum_name(options), stated)
+        with tally.leaving(_kind(options)(tools.s3, target, retries=tally.retries)) as upload:
             return _move(task, options, tools, source, upload, stated, stint, tally)
+
+
+def _go_on(task: FileTask, options: Options, tools: Tools, stint: Stint, tally: Tally) -> FileResult | Checkpoint:
+    """As `_attempt`, of a file that another invocation has begun."""
+    before, place = stint.before, stint.before.position
+    target = target_of(task, options, {}, _checksum_name(options))
+    known = {"upload_id": before.upload_id, "attempt": before.attempt}
+    with tally.leaving(_kind(options)(tools.s3, target, **known, retries=tally.retries)) as upload:
+        with tally.waiting_for_sink():
+            upload.load_parts(place.next_part, place.offset)
+        try:
+            source = _open(task, tools, tally, begun=Begun(place.offset, before.validator, before.length))
+        except SourceStatusError as error:
+            if _is_renewable(tools, error):
+                upload.keep()
+            raise
+        except OutOfTimeError as error:
+            paused = stint.pause(place, tally, str(error))
+            upload.keep()
+            return paused
+        with source:
+            try:
+                return _move(task, options, tools, source, upload, before.stated, stint, tally)
+            except PlanError:
+                if tools.may_hand_over:
+                    upload.keep()
+                raise
+
+
+def _kind(options: Options) -> type[Upload]:
+    return StagedUpload if options.stage else Upload
+
+
+def _checksum_name(options: Options) -> str | None:
+    checksum = PART_CHECKSUMS[options.part_checksum]
+    return checksum.name if checksum else None
 
 
 def _open(
@@ -131,16 +153,9 @@ def _open(
 ) -> Download:
     headers = {**tools.headers, **(conditions or {})}
     with tally.waiting_for_source():
-        return tools.client.open(task.url, headers=headers, begun=begun, on_resume=tally.resumed)
-
-
-def _go_on(task: FileTask, tools: Tools, begun: Begun, upload: Upload, tally: Tally) -> Download:
-    try:
-        return _open(task, tools, tally, begun=begun)
-    except SourceStatusError as error:
-        if _is_renewable(tools, error):
-            upload.keep()
-        raise
+        return tools.client.open(
+            task.url, headers=headers, begun=begun, on_resume=tally.resumed, seconds_left=tools.seconds_left
+        )
 
 
 def _is_renewable(tools: Tools, error: SourceError) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.tally import Tally
 from sluiceway.source.client import Client
+from sluiceway.source.stall import unlimited
 from sluiceway.transfer.plan import GIB, MIB, Limits
 
 
@@ -54,3 +55,8 @@ class Tools:
     links_renewable: bool = False
     may_hand_over: bool = False
     tally: Tally | None = None
+
+    @property
+    def seconds_left(self) -> Callable[[], float]:
+        """Asked by whoever waits for the source."""
+        return self.time_left.seconds if self.time_left else unlimited

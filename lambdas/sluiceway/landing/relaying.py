@@ -24,23 +24,31 @@ MAX_RESTARTS = 3
 
 @dataclass(slots=True)
 class TimeLeft:
-    """The end of this invocation on the monotonic clock, its reserve already taken off. Shared by the threads of an
-    invocation; `end_now` ends it for all of them, as when the job is cancelled. `half_at` is half way to the end: what
-    cannot be cut begins before, or in the next invocation."""
+    """The end of this invocation on the monotonic clock, its reserve of `reserve_seconds` already taken off. Shared by
+    the threads of an invocation; `end_now` ends it for all of them, as when the job is cancelled. `half_at` is half way
+    to the end: what cannot be cut begins before, or in the next invocation."""
 
     stop_at: float
     clock: Callable[[], float] = time.monotonic
     half_at: float = float("inf")
+    reserve_seconds: float = 0.0
 
     @classmethod
     def of(cls, remaining_ms: int, *, clock: Callable[[], float] = time.monotonic) -> TimeLeft:
         """From Lambda's remaining milliseconds at the start of the invocation."""
         now, seconds = clock(), remaining_ms / 1000
-        worked = seconds - min(MAX_RESERVE_SECONDS, seconds * RESERVE_SHARE)
-        return cls(now + worked, clock, now + worked / 2)
+        reserve = min(MAX_RESERVE_SECONDS, seconds * RESERVE_SHARE)
+        worked = seconds - reserve
+        return cls(now + worked, clock, now + worked / 2, reserve)
 
-    def is_short(self) -> bool:
-        return self.clock() >= self.stop_at
+    def seconds(self) -> float:
+        """How many are left; none, or fewer, once time is up."""
+        return self.stop_at - self.clock()
+
+    def is_short(self, in_flight_seconds: float = 0.0) -> bool:
+        """Whether to stop now. Half of the reserve is for the parts in flight by then, the other half for the table and
+        the answer: where the parts may take more `in_flight_seconds`, the stop is as much earlier."""
+        return self.clock() >= self.stop_at - max(0.0, in_flight_seconds - self.reserve_seconds / 2)
 
     def is_half_gone(self) -> bool:
         return self.clock() >= min(self.half_at, self.stop_at)

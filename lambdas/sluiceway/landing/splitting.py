@@ -15,6 +15,7 @@ from typing import Any
 from sluiceway.errors import (
     CannotResumeError,
     LengthMismatchError,
+    OutOfTimeError,
     PlanError,
     SourceChangedError,
     SourceRestartError,
@@ -143,7 +144,9 @@ def move_segment(
     whole_parts = Limits(min_part_bytes=split.part_bytes)
     try:
         with tally.waiting_for_source():
-            source = tools.client.open(task.url, headers=tools.headers, begun=begun, on_resume=tally.resumed)
+            source = tools.client.open(
+                task.url, headers=tools.headers, begun=begun, on_resume=tally.resumed, seconds_left=tools.seconds_left
+            )
         with source:
             transfer = Transfer(
                 _SegmentSource(source, end),
@@ -162,6 +165,8 @@ def move_segment(
                 outcome = transfer.run()
             finally:
                 tally.add(transfer.waits)
+    except OutOfTimeError:
+        outcome = Paused(begin)
     except SourceRestartError as error:
         raise SourceChangedError(f"{error}; its other segments are of the file as it was") from error
     if isinstance(outcome, Paused):

@@ -19,7 +19,7 @@ from sluiceway.source.connections import CONNECTIONS_PER_HOST, discard, pool_man
 from sluiceway.source.download import Begun, Download
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
-from sluiceway.source.stall import WINDOW_SECONDS
+from sluiceway.source.stall import WINDOW_SECONDS, unlimited
 from sluiceway.source.translate import body_errors, head_errors
 
 MIB = 1024**2
@@ -74,7 +74,7 @@ class Client:
     def pool_waits(self) -> int:
         """How often a request of this thread has waited for a free connection so far: a file's own, where a thread
         moves a file."""
-        return self._pools.waits.count
+        return self._pools.thread.waits
 
     def fetch(
         self,
@@ -105,16 +105,41 @@ class Client:
         headers: Mapping[str, str] | None = None,
         begun: Begun | None = None,
         on_resume: Callable[[], None] | None = None,
+        seconds_left: Callable[[], float] = unlimited,
     ) -> Download:
         """Opens a file for reading. Only status 200 is a body: anything else raises SourceStatusError. Retries what
         may pass (RetryBudget) and resumes when the connection breaks. `begun`: goes on where another invocation
-        stopped, or raises SourceRestartError. `on_resume` is called before every request after the first one."""
-        return Download(self, url, headers or {}, begun, on_resume)
+        stopped, or raises SourceRestartError. `on_resume` is called before every request after the first one. Once no
+        `seconds_left` are left nothing is waited for, here or in the Download: OutOfTimeError."""
+        return Download(self, url, headers or {}, begun, on_resume, seconds_left)
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        seconds_left: Callable[[], float] = unlimited,
     ) -> urllib3.BaseHTTPResponse:
-        """Sends one request and follows its redirects; the body is left unread. Raises PolicyError or SourceError."""
+        """Sends one request and follows its redirects; the body is left unread. Raises PolicyError or SourceError, and
+        OutOfTimeError where the head of the reply has not come while there were `seconds_left`."""
+        self._pools.thread.seconds_left = seconds_left
+        try:
+            return self._follow(method, url, headers, body)
+        finally:
+            self._pools.thread.seconds_left = unlimited
+
+    def keep_plea(self, url: str, seconds: float) -> None:
+        """Keeps for how long the host of `url` asked to be left alone: the longest of its pleas."""
+        host = urlsplit(url).hostname or ""
+        self.asked_to_wait[host] = max(time.time() + seconds, self.asked_to_wait.get(host, 0.0))
+
+    def close(self) -> None:
+        self._pools.clear()
+
+    def _follow(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> urllib3.BaseHTTPResponse:
         origin = self._policy.check(url)
         sent = {"User-Agent": USER_AGENT, **headers}
         for _ in range(MAX_REDIRECTS + 1):
@@ -131,14 +156,6 @@ class Client:
                 method, body = "GET", None
             url, origin = target, after
         raise SourceProtocolError(f"{redact_url(url)}: more than {MAX_REDIRECTS} redirects")
-
-    def keep_plea(self, url: str, seconds: float) -> None:
-        """Keeps for how long the host of `url` asked to be left alone: the longest of its pleas."""
-        host = urlsplit(url).hostname or ""
-        self.asked_to_wait[host] = max(time.time() + seconds, self.asked_to_wait.get(host, 0.0))
-
-    def close(self) -> None:
-        self._pools.clear()
 
     def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> urllib3.BaseHTTPResponse:
         with head_errors(redact_url(url)):

@@ -1,7 +1,8 @@
 """urllib3's connections and pools, made to obey the URL policy and to be measured.
 
 Knows how a connection is opened: to an address that the policy checked in that very moment. TLS still verifies the
-name. Handshakes and headers that trickle are cut. Pools keep at most 10 connections a host, drop those idle for 30 s,
+name. Handshakes and headers that trickle are cut, and none outlasts the time that its request has. Pools keep at most
+10 connections a host, drop those idle for 30 s,
 and count how often a request of each thread waited.
 """
 
@@ -13,7 +14,7 @@ import re
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,9 +22,9 @@ import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from sluiceway.errors import SourceUnreachableError
+from sluiceway.errors import OutOfTimeError, SourceUnreachableError
 from sluiceway.source.policy import UrlPolicy
-from sluiceway.source.stall import WINDOW_SECONDS, Watch, stalls
+from sluiceway.source.stall import WINDOW_SECONDS, Watch, stalls, unlimited
 
 CONNECTIONS_PER_HOST = 10
 # Shorter than the 60 s after which common servers and balancers close an idle connection without a word.
@@ -53,13 +54,16 @@ for _name in ("urllib3.connectionpool", "urllib3.connection"):
 
 
 def _connect(connection: Any, policy: UrlPolicy) -> socket.socket:
-    """Connects to the first checked address that answers. Raises PolicyError, SourceUnreachableError or urllib3's
-    connect errors."""
+    """Connects to the first checked address that answers. Raises PolicyError, OutOfTimeError or urllib3's connect
+    errors."""
     last: OSError | None = None
     for address in policy.addresses(str(connection.host).strip("[]").lower(), connection.port):
+        timeout = min(connection.timeout, connection.thread.seconds_left())
+        if timeout <= 0:
+            raise OutOfTimeError(f"host {connection.host}: no time is left to connect")
         try:
             # The standard library's, not urllib3's: that one would resolve again. A numeric address does not resolve.
-            sock = socket.create_connection((address, connection.port), connection.timeout)
+            sock = socket.create_connection((address, connection.port), timeout)
         except OSError as error:
             last = error
             continue
@@ -73,12 +77,15 @@ def _connect(connection: Any, policy: UrlPolicy) -> socket.socket:
 
 @contextmanager
 def _in_time(connection: Any, sock: socket.socket | None, seconds: float, what: str) -> Iterator[Watch]:
-    """Cuts the socket when the block takes longer than `seconds`. Raises SourceUnreachableError then."""
-    watch = stalls.watch(sock, seconds)
+    """Cuts the socket when the block takes longer than `seconds`, and raises SourceUnreachableError then, or when it
+    takes longer than its request may: OutOfTimeError."""
+    watch = stalls.watch(sock, seconds, seconds_left=connection.thread.seconds_left)
     watch.reading()
     try:
         yield watch
     except Exception as error:
+        if watch.is_late:
+            raise OutOfTimeError(f"host {connection.host}: {what} was not over when time was up") from error
         if watch.stalled:
             raise SourceUnreachableError(f"host {connection.host}: {what} took longer than {seconds:g} s") from error
         raise
@@ -140,6 +147,7 @@ class _Response(http.client.HTTPResponse):
 class _Http(HTTPConnection):
     policy: UrlPolicy
     stall_seconds: float
+    thread: ThisThread
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
@@ -181,21 +189,21 @@ def pool_manager(
 ) -> PolicyPoolManager:
     """A urllib3 PoolManager whose every connection goes where `policy` allows. A TLS handshake and the head of a reply
     may each take `stall_seconds`."""
-    ours: dict[str, Any] = {"policy": policy, "stall_seconds": stall_seconds}
-    counted = PoolWaits()
+    of_thread = ThisThread()
+    ours: dict[str, Any] = {"policy": policy, "stall_seconds": stall_seconds, "thread": of_thread}
 
     class HttpPool(_MeasuredPool, urllib3.HTTPConnectionPool):
-        waits = counted
+        thread = of_thread
         ConnectionCls: Any = type("PolicedHttp", (_Http,), ours)
 
     class HttpsPool(_MeasuredPool, urllib3.HTTPSConnectionPool):
-        waits = counted
+        thread = of_thread
         ConnectionCls: Any = type("PolicedHttps", (_Https,), ours)
 
     manager = PolicyPoolManager(
         maxsize=connections_per_host, block=True, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=ca_bundle
     )
-    manager.waits = counted
+    manager.thread = of_thread
     manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
     return manager
 
@@ -216,25 +224,26 @@ def discarding_on_error(response: urllib3.BaseHTTPResponse) -> Iterator[None]:
         raise
 
 
-class PoolWaits(threading.local):
-    """How often a request of this thread has waited for a free connection."""
+class ThisThread(threading.local):
+    """How often a request of this thread has waited for a free connection, and the seconds left to its present one."""
 
-    count = 0
+    waits = 0
+    seconds_left: Callable[[], float] = staticmethod(unlimited)
 
 
 class PolicyPoolManager(urllib3.PoolManager):
-    """A PoolManager that knows how often a request waited for a free connection."""
+    """A PoolManager that knows of each thread what its requests have met and may take."""
 
-    waits: PoolWaits
+    thread: ThisThread
 
 
 class _MeasuredPool:
-    waits: PoolWaits
+    thread: ThisThread
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         pool: Any = self
         if pool.pool is not None and pool.pool.empty():
-            self.waits.count += 1
+            self.thread.waits += 1
         connection = super()._get_conn(timeout)  # type: ignore[misc]
         if time.monotonic() - getattr(connection, "idle_since", time.monotonic()) > KEEP_ALIVE_SECONDS:
             connection.close()

@@ -15,20 +15,21 @@ from typing import Protocol
 import urllib3
 
 from sluiceway.errors import (
+    OutOfTimeError,
     RangesRefusedError,
+    SluicewayError,
     SourceError,
     SourceProtocolError,
     SourceRestartError,
     SourceStatusError,
     SourceTruncatedError,
-    SourceUnreachableError,
 )
 from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
 from sluiceway.source.connections import discard, discarding_on_error
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, is_end, strong_validator
 from sluiceway.source.retry import RETRYABLE_STATUSES, RetryBudget
-from sluiceway.source.stall import LEAST_BYTES, Watch, stalls
+from sluiceway.source.stall import LEAST_BYTES, Watch, stalls, unlimited
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
 
@@ -47,8 +48,10 @@ class Requests(Protocol):
     budget: RetryBudget
     stall_seconds: float
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], /) -> urllib3.BaseHTTPResponse:
-        """Sends one request; the body is left unread. Raises PolicyError or SourceError."""
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], *, seconds_left: Callable[[], float]
+    ) -> urllib3.BaseHTTPResponse:
+        """Sends one request; the body is left unread. Raises PolicyError, SourceError or OutOfTimeError."""
 
     def keep_plea(self, url: str, seconds: float, /) -> None:
         """Keeps for how long the host of `url` asked to be left alone, so that others of its files wait as well."""
@@ -67,8 +70,8 @@ class Begun:
 
 class Download(io.RawIOBase):
     """An open body. `length` is its length in bytes, None until the server tells it; `headers` are those of the first
-    response; `on_resume` is called before every request after the first one. Raises SourceError, also from
-    `readinto`."""
+    response; `on_resume` is called before every request after the first one. Raises SourceError, and OutOfTimeError
+    where it would have to wait for longer than there are `seconds_left`, also from `readinto`."""
 
     def __init__(
         self,
@@ -77,6 +80,7 @@ class Download(io.RawIOBase):
         headers: Mapping[str, str],
         begun: Begun | None = None,
         on_resume: Callable[[], None] | None = None,
+        seconds_left: Callable[[], float] = unlimited,
     ) -> None:
         super().__init__()
         self._client, self._url, self._shown = client, url, redact_url(url)
@@ -90,6 +94,7 @@ class Download(io.RawIOBase):
         self._failed_at = 0
         self._read_bytes = FIRST_READ_BYTES
         self._on_resume = on_resume or (lambda: None)
+        self._seconds_left = seconds_left
         self._end: int | None = None
         if begun is not None and (begun.offset or begun.end is not None):
             self._go_on(begun)
@@ -151,7 +156,7 @@ class Download(io.RawIOBase):
 
     def _read(self, view: memoryview) -> int:
         if self._response is None or self._end == self._offset or not len(view):
-            self._release_whole()
+            self._detach(is_read=True)
             return 0
         want = view[: self._read_bytes]
         if self._until is not None:
@@ -170,7 +175,7 @@ class Download(io.RawIOBase):
         try:
             got = read_into(self._response, want)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise self._stalled() or translated(error, self._shown) from error
+            raise self._cut() or translated(error, self._shown) from error
         if not got:
             self._check_end()
             return 0
@@ -184,17 +189,15 @@ class Download(io.RawIOBase):
         self._read_bytes = min(self._read_bytes * 2, LARGEST_READ_BYTES) if larger else FIRST_READ_BYTES
 
     def _check_end(self) -> None:
-        stalled = self._stalled()
-        if stalled is not None:
-            raise stalled
+        cut = self._cut()
+        if cut is not None:
+            raise cut
         if self._end is not None and self._offset < self._end:
             raise SourceTruncatedError(f"{self._shown}: the body ended after {self._offset} of {self._end} bytes")
-        self._release_whole()
+        self._detach(is_read=True)
 
-    def _stalled(self) -> SourceError | None:
-        if self._watch is None or not self._watch.stalled:
-            return None
-        return SourceUnreachableError(f"{self._shown}: stalled: {self._watch.why()}")
+    def _cut(self) -> SluicewayError | None:
+        return self._watch.error(self._shown) if self._watch is not None else None
 
     def _resume(self, error: SourceError) -> None:
         """Opens the rest of the body. Raises SourceRestartError when that cannot be, `error` when tries run out."""
@@ -214,13 +217,17 @@ class Download(io.RawIOBase):
             self._resume(again)
 
     def _count_failure(self, error: SourceError, retry_after: str | None = None) -> None:
-        """Waits before the next try. Raises `error` when none is left."""
+        """Waits before the next try. Raises `error` when none is left, OutOfTimeError when there is no time for it."""
         self._failures += 1
-        if self._failures > self._client.budget.attempts:
+        budget, is_last = self._client.budget, self._failures > self._client.budget.attempts
+        seconds = 0.0 if is_last else budget.pause_seconds(self._failures, retry_after)
+        if seconds >= self._seconds_left():
+            raise OutOfTimeError(f"{error}; no time is left to try again") from error
+        if is_last:
             error.add_note(f"tried {self._failures} times without progress")
             raise error
         self._on_resume()
-        self._client.budget.pause(self._failures, retry_after)
+        budget.sleep(seconds)
 
     def _open_rest(self) -> urllib3.BaseHTTPResponse:
         response = self._send(self._rest_headers())
@@ -257,7 +264,7 @@ class Download(io.RawIOBase):
         """Sends the GET until the server answers with a status that trying again would not change."""
         while True:
             try:
-                response = self._client.request("GET", self._url, headers)
+                response = self._client.request("GET", self._url, headers, seconds_left=self._seconds_left)
             except SourceProtocolError:
                 raise
             except SourceError as error:
@@ -279,19 +286,14 @@ class Download(io.RawIOBase):
     def _attach(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
         sock = getattr(response, "watched_sock", None)
-        self._watch = stalls.watch(sock, self._client.stall_seconds, LEAST_BYTES)
+        self._watch = stalls.watch(sock, self._client.stall_seconds, LEAST_BYTES, self._seconds_left)
 
-    def _detach(self) -> None:
+    def _detach(self, *, is_read: bool = False) -> None:
+        """A connection whose body is read goes back to the pool for the next file; any other ends."""
         if self._watch is not None:
             self._watch.end()
-        if self._response is not None:
-            discard(self._response)
-        self._watch = self._response = None
-
-    def _release_whole(self) -> None:
-        """The body is read: its connection goes back to the pool for the next file."""
-        if self._watch is not None:
-            self._watch.end()
-        if self._response is not None:
+        if self._response is not None and is_read:
             self._response.release_conn()
+        elif self._response is not None:
+            discard(self._response)
         self._watch = self._response = None

@@ -34,13 +34,16 @@ class RetryBudget:
     jitter: Callable[[], float] = random.random
 
     def pause(self, failures: int, retry_after: str | None = None) -> None:
-        """Waits before the next try, `failures` tries after the last progress: full jitter over an exponential
-        ceiling, or as long as the server asked for, with a cap."""
+        """Waits before the next try, `failures` tries after the last progress."""
+        self.sleep(self.pause_seconds(failures, retry_after))
+
+    def pause_seconds(self, failures: int, retry_after: str | None = None) -> float:
+        """Full jitter over an exponential ceiling, or as long as the server asked for, with a cap."""
         asked = self._asked_seconds(retry_after)
         if asked is not None:
-            self.sleep(asked)
-        else:
-            self.sleep(self.jitter() * min(self.cap_seconds, self.base_seconds * 2 ** (failures - 1)))
+            return asked
+        ceiling: float = min(self.cap_seconds, self.base_seconds * 2 ** (failures - 1))
+        return self.jitter() * ceiling
 
     def plea_seconds(self, status: int, retry_after: str | None) -> float | None:
         """For how long a host that is overrun asks to be left alone, with the same cap; None where it does not."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol, cast
 
-from sluiceway.errors import SourceError
+from sluiceway.errors import OutOfTimeError, SourceError
 from sluiceway.transfer.buffers import Buffer, Uploaders
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PartChecksum, PartSums
@@ -23,7 +23,7 @@ from sluiceway.transfer.verify import Expectation, check_size
 
 class Source(Protocol):
     """`length` is announced, in bytes, or None. `readinto` returns how many bytes it wrote, 0 at the end; it raises
-    when the body ends before its announced length."""
+    when the body ends before its announced length, and OutOfTimeError when what it waits for comes too late."""
 
     @property
     def length(self) -> int | None: ...
@@ -72,10 +72,11 @@ class Paused:
 class Transfer:
     """One file, or a segment of one, from `source` to `sink`. `algorithms` are the digests taken beside those to be
     verified, on so many `cores` (None: all of this process). `stop`, where given, is asked at every read whether to
-    pause; `is_mendable`, where given, whether an error of the source is to pause the transfer rather than to end it;
-    `begin` is where an earlier invocation paused, or the segment begins, and the source stands at its offset. `waits`
-    can be asked for afterwards, however it ended. Raises TooLargeError, IntegrityError, PlanError and whatever the
-    source and the sink raise; then nothing has become visible."""
+    pause, and told the seconds that the parts in flight may take; `is_mendable`, where given, whether an error of the
+    source is to pause the transfer rather than to end it; `begin` is where an earlier invocation paused, or the segment
+    begins, and the source stands at its offset. `waits` can be asked for afterwards, however it ended. Raises
+    TooLargeError, IntegrityError, PlanError and whatever the source and the sink raise; then nothing has become
+    visible."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Transfer:
         max_bytes: int,
         checksum: PartChecksum | None,
         on_progress: Callable[[int], None] | None = None,
-        stop: Callable[[], bool] | None = None,
+        stop: Callable[[float], bool] | None = None,
         is_mendable: Callable[[SourceError], bool] | None = None,
         begin: Position | None = None,
         algorithms: Iterable[str] = ("sha256",),
@@ -98,6 +99,7 @@ class Transfer:
         self._max_bytes, self._on_progress, self._stop = max_bytes, on_progress, stop
         self._is_mendable = is_mendable
         self._error: SourceError | None = None
+        self._broke_off = False
         self._begin = begin or Position()
         self._digester = self._new_digester({*algorithms, *expectation.algorithms}, cores)
         self._uploads = Uploaders(self._send, uploaders)
@@ -143,7 +145,7 @@ class Transfer:
             finally:
                 read = time.perf_counter()
                 self._source_seconds += read - began
-            if self._error is not None:
+            if self._broke_off:
                 break
             if not got:
                 return buffer, filled, True
@@ -157,14 +159,18 @@ class Transfer:
         return buffer, filled, self._count == self._source.length
 
     def _read(self, view: memoryview) -> int:
-        """As the source's `readinto`; 0, and `_error` set, where it broke and another may mend it."""
+        """As the source's `readinto`; 0, and `_broke_off` set, where it was late, or broke and another may mend it."""
         try:
             return self._source.readinto(view)
+        except OutOfTimeError:
+            if self._stop is None:
+                raise
         except SourceError as error:
             if self._is_mendable is None or not self._is_mendable(error):
                 raise
             self._error = error
-            return 0
+        self._broke_off = True
+        return 0
 
     def _put_whole(self, body: memoryview) -> Outcome:
         digests, agreed = self._verify()
@@ -213,7 +219,7 @@ class Transfer:
         return self._stop is not None or self._is_mendable is not None
 
     def _must_stop(self) -> bool:
-        return self._error is not None or (self._stop is not None and self._stop())
+        return self._broke_off or (self._stop is not None and self._stop(self._uploads.drain_seconds))
 
     def _part_bytes(self, number: int) -> int:
         size = self._plan.bytes_of_part(number)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import queue
 import sys
 import threading
+import time
 import traceback
 
 import pytest
 
-from sluiceway.errors import PolicyError, SluicewayError, SourceUnreachableError
+from sluiceway.errors import OutOfTimeError, PolicyError, SluicewayError, SourceUnreachableError
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
@@ -130,6 +131,20 @@ def test_at_most_ten_connections_stand_to_one_host_and_who_waits_for_one_is_coun
         assert bodies == [BODY] * 13
         assert source.connections == 10
         assert waits == dict.fromkeys(first, 0) | dict.fromkeys(later, 1)
+
+
+@pytest.mark.parametrize("phase", ["handshake", "head"])
+def test_a_request_waits_no_longer_than_its_time(certificates: Certificates, phase: str) -> None:
+    tls = certificates.good if phase == "handshake" else None
+    with Source([lambda exchange: exchange.hang()], tls=tls, hang_at_accept=phase == "handshake") as source:
+        client = client_for(source, ca_bundle=certificates.ca_bundle, stall_seconds=2.0)
+        ends = time.monotonic() + 0.5
+        with pytest.raises(OutOfTimeError):
+            client.open(source.url(), seconds_left=lambda: ends - time.monotonic())
+        assert time.monotonic() - ends < 1
+        # The next request of this thread has all the time again.
+        assert client._pools.thread.seconds_left() == float("inf")
+        assert len(source.requests) == (phase == "head")
 
 
 def is_queueing(thread: threading.Thread) -> bool:

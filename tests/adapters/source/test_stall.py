@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 
 import pytest
 
-from sluiceway.errors import SourceError
+from sluiceway.errors import OutOfTimeError, SourceError
 from sluiceway.source import stall
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
 from sluiceway.source.stall import LEAST_BYTES, Stalls, arrived_bytes
+from tests.faults.certificates import Certificates
 from tests.faults.source import MIB, File, Source, Step, pattern
 from tests.faults.steps import slows
 
@@ -90,6 +92,26 @@ def test_the_time_between_two_reads_is_not_the_sources() -> None:
         assert not threading.Event().wait(0.6)
         assert not watch.stalled
         watch.end()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_reader_whose_time_is_up_has_every_byte_that_arrived(certificates: Certificates, scheme: str) -> None:
+    tls = certificates.good if scheme == "https" else None
+    # 200 KB/s into a read of a MiB, which would take five seconds.
+    with Source([slows(FILE, QUICK, 200_000)], tls=tls) as source:
+        client = Client(UrlPolicy([source.host]), stall_seconds=WINDOW_SECONDS, ca_bundle=certificates.ca_bundle)
+        body, filled, ends = memoryview(bytearray(len(BODY))), 0, time.monotonic() + 1
+        with (
+            client.open(source.url(), seconds_left=lambda: ends - time.monotonic()) as download,
+            pytest.raises(OutOfTimeError, match="the time of the invocation is up"),
+        ):
+            while True:
+                filled += download.readinto(body[filled:])
+        client.close()
+    assert time.monotonic() - ends < 1
+    # What had come within the last second is not lost with the read that it came in.
+    assert filled > QUICK + 100_000
+    assert bytes(body[:filled]) == BODY[:filled]
 
 
 def _connection() -> tuple[socket.socket, socket.socket]:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import zlib
 from collections.abc import Callable, Mapping
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sluiceway.errors import OutOfTimeError
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.checksum import CRC32
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
 from sluiceway.transfer.plan import Limits, Plan, plan_parts
+from sluiceway.transfer.resumable import resumable_hash
 from sluiceway.transfer.verify import Expectation
 
 MIN_PART = 5
@@ -58,10 +62,10 @@ class MemoryS3:
         return "complete"
 
 
-def stop_after(reads: int) -> Callable[[], bool]:
+def stop_after(reads: int) -> Callable[[float], bool]:
     left = reads
 
-    def is_short() -> bool:
+    def is_short(in_flight_seconds: float) -> bool:
         nonlocal left
         left -= 1
         return left < 0
@@ -125,3 +129,52 @@ def test_a_pause_below_the_smallest_part_gives_the_bytes_back() -> None:
     assert isinstance(paused, Paused)
     assert paused.position.offset == 10 == len(s3.parts[1])
     assert paused.position.next_part == 2
+
+
+class LateSource(MemorySource):
+    """What it should send after `offset` bytes comes too late."""
+
+    late_at = 17
+
+    def readinto(self, view: memoryview) -> int:
+        if self._at >= self.late_at:
+            raise OutOfTimeError("too late")
+        return super().readinto(view)
+
+
+def transfer_of(source: MemorySource, s3: MemoryS3, stop: Callable[[float], bool] | None) -> Transfer:
+    plan = Plan(10, 10, 0, Limits(MIN_PART, 1000, 1000, 1000))
+    return Transfer(source, s3, plan, Expectation(), uploaders=1, max_bytes=99, checksum=CRC32, stop=stop)
+
+
+def test_a_source_that_is_late_pauses_the_transfer_with_what_has_come() -> None:
+    body, s3 = bytes(range(30)), MemoryS3()
+
+    paused = transfer_of(LateSource(body, 0, 1, tells=True), s3, lambda _: False).run()
+
+    # 17 bytes: a part of 10 and one of the 7 that had come.
+    assert isinstance(paused, Paused) and paused.error is None
+    assert (paused.position.offset, paused.position.next_part, s3.stored) == (17, 3, None)
+    digest = resumable_hash("sha256", paused.position.states["sha256"])
+    digest.update(memoryview(body)[17:])
+    assert digest.hexdigest() == hashlib.sha256(body).hexdigest()
+
+
+def test_without_a_next_invocation_a_late_source_is_an_error() -> None:
+    with pytest.raises(OutOfTimeError):
+        transfer_of(LateSource(bytes(30), 0, 1, tells=True), MemoryS3(), None).run()
+
+
+def test_who_is_asked_whether_to_stop_knows_how_long_the_parts_in_flight_may_take() -> None:
+    class SlowS3(MemoryS3):
+        def put_part(self, number: int, body: memoryview, checksum: str | None) -> None:
+            time.sleep(0.05)
+            super().put_part(number, body, checksum)
+
+    told: list[float] = []
+    outcome = transfer_of(MemorySource(bytes(80), 0, 10, tells=True), SlowS3(), lambda s: bool(told.append(s))).run()
+
+    assert isinstance(outcome, Outcome)
+    assert told[0] == 0.0
+    # The slowest part, and another behind it.
+    assert told[-1] >= 2 * 0.05
