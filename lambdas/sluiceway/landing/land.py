@@ -74,7 +74,7 @@ def land_or_pause(
     for the next invocation and leaves the upload open; otherwise as `land`."""
     tally = tools.tally or Tally.of(checkpoint)
     tally.begin(tools.client)
-    stint = Stint.of(checkpoint)
+    stint = Stint.of(checkpoint, tools.time_left)
     while True:
         try:
             result = _attempt(task, options, tools, stint, tally)
@@ -247,9 +247,10 @@ def _move(
         upload.keep()  # of what an earlier invocation had sent; where there is none, nothing was begun
         raise outcome.error
     if not source.resumable:
-        raise outcome.error or CannotResumeError(
-            f"{shown}: it takes longer than one invocation and has no ranges or no strong validator"
-        )
+        if outcome.error is not None:
+            raise outcome.error
+        why = "it takes longer than one invocation and has no ranges or no strong validator"
+        return stint.give_up(tally, CannotResumeError(f"{shown}: {why}"))
     paused = stint.pause(outcome.position, tally, shown)
     upload.keep()
     paused = replace(

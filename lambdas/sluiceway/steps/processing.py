@@ -21,7 +21,7 @@ from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FILE_ENDS, UNLANDED
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.land import land_or_pause
-from sluiceway.landing.relaying import MAX_IDLE, TimeLeft
+from sluiceway.landing.relaying import MAX_IDLE, TimeLeft, is_too_late
 from sluiceway.landing.splitting import Split
 from sluiceway.landing.tally import Tally
 from sluiceway.steps.announcing import announce_files
@@ -165,7 +165,9 @@ class _Work:
 
     def run(self, tasks: list[FileTask]) -> tuple[list[Ended], dict[str, Any]]:
         threads = max(1, min(len(tasks), self.services.config.batch_threads))
-        waiting, running = deque(tasks), dict[Future[Landed], FileTask]()
+        # Those that an earlier invocation had no time for come first.
+        first = sorted(tasks, key=lambda task: task.file_id not in self.carried)
+        waiting, running = deque(first), dict[Future[Landed], FileTask]()
         with ThreadPoolExecutor(threads, "file") as pool:
             while running or (waiting and self._goes_on()):
                 while waiting and len(running) < threads and self._goes_on():
@@ -222,6 +224,8 @@ class _Work:
             if stored is not None:
                 return stored
             with self.patience.turn(task):
+                if checkpoint is not None and is_too_late(checkpoint, self.time_left):
+                    raise NotNow(f"{task.key} has had as little time before, and it was not enough")
                 return self._move(task, threads, progress, checkpoint, tally)
         except NotNow:
             self.is_postponed = True

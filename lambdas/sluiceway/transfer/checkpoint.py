@@ -40,7 +40,8 @@ class Position:
 class Checkpoint:
     """A paused transfer. `stated` are the digests that the source states, `validator` is what If-Range must carry,
     `length` the one that the source told, `upload_id` and `attempt` name the multipart upload, `relays` counts the
-    invocations so far, `idle` those in a row that moved nothing, `restarts` how often the file was begun anew, and
+    invocations so far, `idle` those in a row that moved nothing, `tried_seconds` is how many the last one had had for
+    it when they were too few, else 0, `restarts` how often the file was begun anew, and
     `sent_again` whether S3 asked for that; `seconds` and `counts` are sums of the measurements so far."""
 
     position: Position
@@ -50,6 +51,7 @@ class Checkpoint:
     length: int | None = None
     relays: int = 1
     idle: int = 0
+    tried_seconds: float = 0.0
     restarts: int = 0
     sent_again: bool = False
     seconds: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -75,6 +77,7 @@ class Checkpoint:
             **self.position.to_dict(),
             "relays": self.relays,
             "idle": self.idle,
+            "tried_seconds": round(self.tried_seconds, 3),
             "restarts": self.restarts,
             "sent_again": self.sent_again,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
@@ -96,6 +99,7 @@ class Checkpoint:
             data["length"],
             data["relays"],
             data["idle"],
+            data["tried_seconds"],
             data["restarts"],
             data["sent_again"],
             data["seconds"],
