@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 from sluiceway.errors import (
-    CannotResumeError,
     LengthMismatchError,
     OutOfTimeError,
     PlanError,
@@ -123,9 +122,10 @@ def _probe(task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, 
 
 @dataclass(frozen=True, slots=True)
 class SegmentPaused:
-    """A segment that ran out of time at `position`."""
+    """A segment that ran out of time at `position`. `moved`: it stands further on than it began."""
 
     position: Position
+    moved: bool
 
 
 def move_segment(
@@ -170,9 +170,7 @@ def move_segment(
     except SourceRestartError as error:
         raise SourceChangedError(f"{error}; its other segments are of the file as it was") from error
     if isinstance(outcome, Paused):
-        if position is not None and outcome.position.offset == position.offset:
-            raise CannotResumeError(f"segment {n} moved nothing in an invocation")
-        return SegmentPaused(outcome.position)
+        return SegmentPaused(outcome.position, outcome.position.offset > begin.offset)
     return _sum(outcome, sink, checksum, segment.length)
 
 

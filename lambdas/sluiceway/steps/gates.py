@@ -1,6 +1,7 @@
 """When a job takes no more files: it is another execution's, cancelled, past its deadline or past its failures.
 
-Knows the job's row and its counters. Asked by every function before it begins a file, and by CompleteJob for the why.
+Knows the job's row and its counters. Asked by every function before it begins a file and every few seconds while it
+works on one, and by CompleteJob for the why.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from datetime import UTC, datetime
 from sluiceway.aws.rows import JobRow
 from sluiceway.jobs.counts import too_many_failed
 from sluiceway.jobs.states import JobState
+from sluiceway.landing.relaying import TimeLeft
+from sluiceway.steps.fairness import Patience
 from sluiceway.wiring import Services
 
 
@@ -26,6 +29,23 @@ def is_stopped(job: JobRow | None, execution: str) -> bool:
     if job is None or job.execution != execution or job.ended:
         return True
     return job.cancel_requested or past_deadline(job, time.time())
+
+
+def patience_of(services: Services, job: JobRow, time_left: TimeLeft) -> Patience:
+    """Of an invocation that works on files of the job."""
+    limit = job.limits.get("max_concurrency_per_host")
+    return Patience(services, job.job_id, limit, time_left, job.patience or {})
+
+
+def look(patience: Patience, execution: str) -> tuple[JobRow | None, bool]:
+    """The job as it stands now, and whether even files under way must stop, which ends the invocation's time. What
+    sources have asked for is passed on, either way."""
+    job = patience.services.jobs.find(patience.job_id)
+    patience.tell(job)
+    stopped = is_stopped(job, execution)
+    if stopped:
+        patience.time_left.end_now()
+    return job, stopped
 
 
 def past_deadline(job: JobRow, now: float) -> bool:

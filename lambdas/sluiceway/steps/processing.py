@@ -26,7 +26,7 @@ from sluiceway.landing.splitting import Split
 from sluiceway.landing.tally import Tally
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.fairness import NotNow, Patience
-from sluiceway.steps.gates import is_stopped, may_begin
+from sluiceway.steps.gates import look, may_begin, patience_of
 from sluiceway.steps.leftovers import abort_carried, abort_refused
 from sluiceway.steps.progress import Progress
 from sluiceway.steps.refreshing import may_renew, retry_link, wants_link
@@ -85,7 +85,9 @@ def process_unit(
     if job.redrives:  # of this execution: what it had landed is landed, and CompleteJob takes it over
         tasks = [task for task in tasks if task.file_id not in before]
     if not whole and len(tasks) == 1 and tasks[0].split:
-        begun = _begin_split(services, job, tasks[0], before.get(tasks[0].file_id))
+        begun = _begin_split(services, job, tasks[0], before.get(tasks[0].file_id), time_left)
+        if begun is None:  # its host had no turn for it
+            return Worked([], {**carry, "idle": 0})
         if not isinstance(begun, str):
             return Worked(begun) if isinstance(begun, list) else Worked([], split=begun, run=job.run)
         whole = begun
@@ -114,11 +116,11 @@ def _open_again(services: Services, job: JobRow | None, execution: str) -> JobRo
 
 
 def _begin_split(
-    services: Services, job: JobRow, task: FileTask, before: FileResult | None
-) -> Split | list[Ended] | str:
+    services: Services, job: JobRow, task: FileTask, before: FileResult | None, time_left: TimeLeft
+) -> Split | list[Ended] | str | None:
     from sluiceway.steps.beginning import begin_split
 
-    return begin_split(services, job, task, before)
+    return begin_split(services, job, task, before, time_left)
 
 
 def next_step(event: Mapping[str, Any], worked: Worked, *, is_large: bool = False) -> dict[str, Any]:
@@ -160,8 +162,7 @@ class _Work:
     _may_begin: bool = True
 
     def __post_init__(self) -> None:
-        limit = self.job.limits.get("max_concurrency_per_host")
-        self.patience = Patience(self.services, self.job.job_id, limit, self.time_left, self.job.patience or {})
+        self.patience = patience_of(self.services, self.job, self.time_left)
 
     def run(self, tasks: list[FileTask]) -> tuple[list[Ended], dict[str, Any]]:
         threads = max(1, min(len(tasks), self.services.config.batch_threads))
@@ -207,12 +208,9 @@ class _Work:
         self.has_recorded = self.has_recorded or bool(recorded)
         self._ended += [(task, result) for task, result in recorded if result.state in FILE_ENDS]
         self._pending, self._held_since = [], time.monotonic()
-        job = self.services.jobs.find(self.job.job_id)
-        self.patience.tell(job)
+        job, stopped = look(self.patience, self.job.execution)
         self._may_begin = job is not None and may_begin(self.services, job, self.job.execution)
-        if is_stopped(job, self.job.execution):
-            self.is_stopped = True
-            self.time_left.end_now()
+        self.is_stopped = self.is_stopped or stopped
 
     def _land(self, task: FileTask, threads: int) -> Landed:
         progress = Progress(self.services, self.job.job_id, task)

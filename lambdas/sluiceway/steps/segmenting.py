@@ -1,7 +1,7 @@
 """MoveSegment and FinishFile: a large file that several functions move at once, and its end.
 
-Knows the job, the table and when a segment may still begin. Refuses to know how segments are cut and combined:
-splitting.py does.
+Knows the job, the table, when a segment may still begin and when it must stop. Refuses to know how segments are cut and
+combined: splitting.py does.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ from sluiceway.landing.relaying import TimeLeft
 from sluiceway.landing.splitting import SegmentPaused, Split, abort_split, begin_split, finish_split, move_segment
 from sluiceway.landing.tally import Measured, Tally
 from sluiceway.steps.announcing import announce_files
+from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import may_begin
+from sluiceway.steps.looking import Lookout
 from sluiceway.steps.progress import Progress
 from sluiceway.steps.refreshing import retry_link, wants_link
+from sluiceway.steps.relays import count_idle
 from sluiceway.steps.tools import options_of, reachable, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.segments import SEGMENT_BYTES, SegmentSum
@@ -39,7 +42,7 @@ from sluiceway.wiring import Services
 class SegmentEvent:
     """What the inner Map hands to one segment: pointers only. `run` is the job's run that the split belongs to, None
     where it was begun before runs were told; `position` is where an earlier invocation paused, `measured` what it and
-    those before it took."""
+    those before it took, `idle` how many of them in a row have moved nothing."""
 
     job_id: str
     execution: str
@@ -49,29 +52,33 @@ class SegmentEvent:
     run: int | None = None
     position: Mapping[str, Any] | None = None
     measured: Mapping[str, Any] | None = None
+    idle: int = 0
 
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> SegmentEvent:
         return cls(**{name: event[name] for name in cls.__dataclass_fields__ if name in event})
 
 
-def try_split(services: Services, job: JobRow, task: FileTask, tally: Tally) -> Split | FileResult | str:
+def try_split(
+    services: Services, job: JobRow, task: FileTask, tally: Tally, patience: Patience
+) -> Split | FileResult | str:
     """Begins to split a file that asks for it, or says why it must go in one piece, or need not be moved. Raises
-    SluicewayError. `tally` has what was measured in either case."""
+    SluicewayError, and NotNow. `tally` has what was measured in either case."""
     if job.commit == ALL_OR_NOTHING:
         return "the job lands all of its files or none, and a split file is visible once it is finished"
     if task.size is not None and task.size <= services.config.split_bytes:
         return f"its {task.size} bytes are not more than split_bytes ({services.config.split_bytes})"
-    tally.begin(services.source)
-    task = reachable(services, job, task)
-    split = begin_split(
-        task,
-        # Of the functions that move the segments, whoever begins the file.
-        replace(options_of(services, job), memory_bytes=services.config.file_memory_bytes),
-        replace(tools_for(services, job, task), tally=tally),
-        split_bytes=services.config.split_bytes,
-        segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),
-    )
+    with patience.turn(task):
+        tally.begin(services.source)
+        task = reachable(services, job, task)
+        split = begin_split(
+            task,
+            # Of the functions that move the segments, whoever begins the file.
+            replace(options_of(services, job), memory_bytes=services.config.file_memory_bytes),
+            replace(tools_for(services, job, task), tally=tally),
+            split_bytes=services.config.split_bytes,
+            segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),
+        )
     if isinstance(split, Split):
         services.segments.put(job.job_id, job.run, task, split.attempt, None, None, tally.measured().to_dict())
     return split
@@ -79,18 +86,44 @@ def try_split(services: Services, job: JobRow, task: FileTask, tally: Tally) -> 
 
 def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLeft) -> dict[str, Any] | None:
     """Moves a segment and records its sum and what it took, the latter whatever its end. Answers with what the next
-    invocation must be given when time ran out: `position`, and what was `measured`. Raises SluicewayError,
-    SplitOverError when a redriven execution has another run of the job, and JobError when the job takes no more bytes:
-    the file then fails as a whole."""
-    tally = Tally.of(Measured.from_dict(event.measured) if event.measured else None)
-    tally.begin(services.source)
+    invocation must be given when time ran out: `position`, what was `measured`, and how many invocations were `idle`. A
+    job that takes no more bytes gets none: FinishFile then gives up what was sent. Raises SluicewayError,
+    NoProgressError after two idle invocations, and SplitOverError when a redriven execution has another run of the
+    job."""
     job, task, split = _of(services, event)
     _require_run(job, event)
     if not may_begin(services, job, event.execution):
-        raise JobError(f"job {job.job_id} takes no more files")
+        return None
+    lookout = Lookout(services, job, time_left)
+    moved, took = lookout.run(partial(_move, services, event, job, task, split, time_left))
+    if lookout.is_stopped:
+        _gave_up(services, lookout.job, event, task, split)
+        return None
+    if isinstance(moved, SegmentSum):
+        return None
+    if moved is None:
+        return {"position": event.position, "measured": event.measured, "idle": 0}
+    return {
+        "position": moved.position.to_dict(),
+        "measured": replace(took, relays=took.relays + 1).to_dict(),
+        "idle": count_idle(event.idle, moved=moved.moved, what=f"segment {event.n}"),
+    }
+
+
+def _move(
+    services: Services,
+    event: SegmentEvent,
+    job: JobRow,
+    task: FileTask,
+    split: Split,
+    time_left: TimeLeft,
+    patience: Patience,
+) -> tuple[SegmentSum | SegmentPaused | None, Measured]:
+    """What the segment has come to, None where its host had no turn for it, and what it took so far."""
+    before = Measured.from_dict(event.measured) if event.measured else Measured()
+    tally, position = Tally.of(before), Position.from_dict(event.position) if event.position else None
     # Only the first segment shows its progress: one row a file is a picture, four hundred are a cost.
     progress = Progress(services, job.job_id, task)
-    position = Position.from_dict(event.position) if event.position else None
 
     def attempt(at: FileTask) -> SegmentSum | SegmentPaused:
         tools = tools_for(services, job, at, progress if event.n == 0 else None, time_left)
@@ -98,7 +131,11 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
 
     record = partial(services.segments.put, job.job_id, job.run, task, split.attempt, event.n)
     try:
-        moved = with_fresh_access(services, job, task, attempt)
+        with patience.turn(task):
+            tally.begin(services.source)
+            moved = with_fresh_access(services, job, task, attempt)
+    except NotNow:
+        return None, before
     except SluicewayError as error:
         _record_failed(record, tally, error)
         if wants_link(job, error):
@@ -110,11 +147,8 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
     finally:
         progress.remove()
     took = tally.measured()
-    if isinstance(moved, SegmentPaused):
-        record(None, took.to_dict())
-        return {"position": moved.position.to_dict(), "measured": replace(took, relays=took.relays + 1).to_dict()}
-    record(moved, took.to_dict())
-    return None
+    record(moved if isinstance(moved, SegmentSum) else None, took.to_dict())
+    return moved, took
 
 
 def _record_failed(record: Callable[[None, Mapping[str, Any]], None], tally: Tally, error: Exception) -> None:
@@ -152,24 +186,25 @@ def _totals(rows: Sequence[SegmentRow], split: Split) -> list[SegmentSum]:
 
 def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
     """Completes a split file and records its end: STORED, SKIPPED where another object stands at its key and may not be
-    replaced, or what its sums and S3 say. Answers with what was new.
-    Raises SplitOverError as a segment does."""
+    replaced, or what its sums and S3 say. Answers with what was new; with nothing where its segments were left out
+    because the job takes no more bytes, and gives the file its end. Raises SplitOverError as a segment does."""
     job, task, split = _of(services, event)
-    if job.execution != event.execution or _is_over(job, event):
-        abort_split(task, options_of(services, job), _sink(services), split)
-        _require_run(job, event)
+    if _gave_up(services, job, event, task, split):
         return []
     done = services.files.results(job.job_id, job.run, [task])
     # One that another invocation saw fail may still be completed here.
     if task.file_id in done and done[task.file_id].state not in UNLANDED:
         return []
-    recorded = services.files.end(job.job_id, job.run, [(task, _finish(services, job, task, split))])
+    rows = services.segments.rows(job.job_id, job.run, task)
+    if len(_totals(rows, split)) != split.segments and not may_begin(services, job, event.execution):
+        abort_split(task, options_of(services, job), _sink(services), split)
+        return []
+    recorded = services.files.end(job.job_id, job.run, [(task, _finish(services, job, task, split, rows))])
     announce_files(services, job.job_id, recorded)
     return recorded
 
 
-def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> FileResult:
-    rows = services.segments.rows(job.job_id, job.run, task)
+def _finish(services: Services, job: JobRow, task: FileTask, split: Split, rows: Sequence[SegmentRow]) -> FileResult:
     totals, tally = _totals(rows, split), Tally.of(_taken(rows))
     options, tools = options_of(services, job), replace(_sink(services), tally=tally)
     try:
@@ -183,6 +218,16 @@ def _finish(services: Services, job: JobRow, task: FileTask, split: Split) -> Fi
     except SluicewayError as error:
         failed = FileResult.of_error(error, bytes=sum(each.bytes for each in totals))
         return replace(tally.on(failed), segments=split.segments)
+
+
+def _gave_up(services: Services, job: JobRow, event: SegmentEvent, task: FileTask, split: Split) -> bool:
+    """Whether the job is another execution's, or the run that the split belongs to has ended: then what was sent is
+    aborted, once more where somebody has done so while a part was on its way. Raises SplitOverError."""
+    if job.execution == event.execution and not _is_over(job, event):
+        return False
+    abort_split(task, options_of(services, job), _sink(services), split)
+    _require_run(job, event)
+    return True
 
 
 def _is_over(job: JobRow, event: SegmentEvent) -> bool:
