@@ -94,25 +94,29 @@ class FileTable:
 
         return overrule(self, job_id, run, refused)
 
+    def known(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
+        """What files have come to in this run, by file id: an end, or that they are STAGED or wait for a fresh link;
+        files of which nothing is known are left out."""
+        rows = self.read([file_key(job_id, task) for task in tasks])
+        return {file_id_of(row): result_of(row) for row in rows if row["run"] == run}
+
     def staged(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The files that are staged in this run and have no end, by file id."""
-        return self._in_state(FileState.STAGED, job_id, run, tasks)
+        return self._known_as({FileState.STAGED}, job_id, run, tasks)
 
     def retrying(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The files of this run that wait for a fresh link, by file id, with the error of the last one."""
-        return self._in_state(FileState.RETRY_LINK, job_id, run, tasks)
-
-    def _in_state(self, state: FileState, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
-        rows = self.read([file_key(job_id, task) for task in tasks])
-        return {file_id_of(row): result_of(row) for row in rows if row["run"] == run and row["state"] == state}
+        return self._known_as({FileState.RETRY_LINK}, job_id, run, tasks)
 
     def results(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The ends that files have in this run, by file id; files without one are left out."""
-        found: dict[str, FileResult] = {}
-        for row in self.read([file_key(job_id, task) for task in tasks]):
-            if row["run"] == run and FileState(row["state"]) in FILE_ENDS:
-                found[file_id_of(row)] = result_of(row)
-        return found
+        return self._known_as(FILE_ENDS, job_id, run, tasks)
+
+    def _known_as(
+        self, states: Set[FileState], job_id: str, run: int, tasks: Sequence[FileTask]
+    ) -> dict[str, FileResult]:
+        known = self.known(job_id, run, tasks)
+        return {file_id: result for file_id, result in known.items() if result.state in states}
 
     def landed_before(self, job_id: str, run: int, tasks: Sequence[FileTask]) -> dict[str, FileResult]:
         """The results of files that an earlier run of the job landed, by file id."""

@@ -38,7 +38,7 @@ def begin_split(
         except NotNow:
             return None
         except SluicewayError as error:
-            return tally.on(retry_link(error, None) if wants_link(job, error) else FileResult.of_error(error))
+            return tally.on(retry_link(job, error, None) if wants_link(job, error) else FileResult.of_error(error))
 
     split = Lookout(services, job, time_left).run(begin)
     if not isinstance(split, FileResult):

@@ -27,6 +27,7 @@ from sluiceway.spec.mistakes import MAX_MISTAKES
 from sluiceway.steps.announcing import announce_job
 from sluiceway.steps.dispatch_lists import Lists, Totals
 from sluiceway.steps.manifest import BLOCK_FILES, manifest_blocks
+from sluiceway.steps.refreshing import is_wanted
 from sluiceway.steps.relays import count_idle, load_checkpoint, save_checkpoint
 from sluiceway.steps.relisting import add_missing
 from sluiceway.steps.targets import Targets
@@ -122,12 +123,12 @@ class Dispatch:
     def _add(self, tasks: Iterable[FileTask]) -> None:
         rest = iter(tasks)
         while some := list(islice(rest, BATCH_KEYS)):
-            # Asked for fresh links, only the files without an end need work.
-            ended = self.services.files.results(self.row.job_id, self.row.run, some) if self.row.links_round else {}
+            # Asked for fresh links, only the files that wait for one need work, and those nobody came to.
+            known = self.services.files.known(self.row.job_id, self.row.run, some) if self.row.links_round else {}
             for task in (adopt(self.services, self.row, self.job, each) for each in some):
                 split = task if task.split or not self.job.split else replace(task, split=self.job.split)
                 self.targets.add(split)
-                self.lists.add(split, is_wanted=task.file_id not in ended)
+                self.lists.add(split, is_wanted=is_wanted(self.row, known.get(task.file_id)))
 
     def _judge(self) -> None:
         twice, missing = self.targets.judge()

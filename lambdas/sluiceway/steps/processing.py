@@ -29,7 +29,7 @@ from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import look, may_begin, patience_of
 from sluiceway.steps.leftovers import abort_carried, abort_refused
 from sluiceway.steps.progress import Progress
-from sluiceway.steps.refreshing import may_renew, retry_link, wants_link
+from sluiceway.steps.refreshing import is_wanted, may_renew, retry_link, wants_link
 from sluiceway.steps.rerunning import still_stored
 from sluiceway.steps.tools import options_of, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Checkpoint
@@ -73,10 +73,10 @@ def process_unit(
             abort_carried(services, tasks_of(services, unit), carry)
         return Worked([])
     tasks = tasks_of(services, unit)
-    done = services.files.results(job_id, job.run, tasks) | services.files.staged(job_id, job.run, tasks)
+    known = services.files.known(job_id, job.run, tasks)
     # One that was carried here is under way, whatever another invocation of its unit made of it.
-    under_way = {file_id for file_id in carry["files"] if file_id in done and done[file_id].state in UNLANDED}
-    tasks = [task for task in tasks if task.file_id not in done or task.file_id in under_way]
+    under_way = {file_id for file_id in carry["files"] if file_id in known and known[file_id].state in UNLANDED}
+    tasks = [task for task in tasks if task.file_id in under_way or is_wanted(job, known.get(task.file_id))]
     whole = carry["whole"]
     # Told here, not by a Choice of its own: a transition for every unit would cost more than this invocation.
     if unit.large and services.config.memory_bytes < services.config.large_memory_bytes:
@@ -91,8 +91,7 @@ def process_unit(
         if not isinstance(begun, str):
             return Worked(begun) if isinstance(begun, list) else Worked([], split=begun, run=job.run)
         whole = begun
-    moved = services.files.retrying(job_id, job.run, tasks) if job.links_round else {}
-    carried = {file_id: result.checkpoint for file_id, result in moved.items() if result.checkpoint}
+    carried = {file_id: result.checkpoint for file_id, result in known.items() if result.checkpoint}
     work = _Work(services, job, time_left, carried | carry["files"], before, whole)
     ended, checkpoints = work.run(tasks)
     if work.is_stopped:
@@ -234,7 +233,7 @@ class _Work:
                 self.needs_memory = True
                 return None  # ProcessFileLarge gives it its end
             if wants_link(self.job, error):
-                return tally.on(retry_link(error, checkpoint.to_dict() if checkpoint else None))
+                return tally.on(retry_link(self.job, error, checkpoint.to_dict() if checkpoint else None))
             if self.is_stopped and isinstance(error, CannotResumeError):
                 return None  # it was told to stop: whoever stopped the job gives it its end
             return tally.on(FileResult.of_error(error, bytes=progress.bytes))

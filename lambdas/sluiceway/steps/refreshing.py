@@ -29,7 +29,18 @@ def wants_link(job: JobRow, error: SluicewayError) -> bool:
     return may_renew(job) and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
 
 
-def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None) -> FileResult:
+def is_wanted(job: JobRow, known: FileResult | None) -> bool:
+    """Whether a file of which its run knows this is to be moved: it has no end, is not staged, and its newest link is
+    not known to be dead."""
+    return known is None or (known.state is FileState.RETRY_LINK and not awaits_link(job, known))
+
+
+def awaits_link(job: JobRow, known: FileResult | None) -> bool:
+    """Whether the newest link of a file is dead: until the job has been back at its source there is no other."""
+    return known is not None and known.state is FileState.RETRY_LINK and known.links_round == job.links_round
+
+
+def retry_link(job: JobRow, error: SluicewayError, checkpoint: dict[str, Any] | None) -> FileResult:
     """`checkpoint` is where the file stood before; the error may know of a later one."""
     moved = error.checkpoint if isinstance(error, SourceStatusError) else None
     return FileResult(
@@ -37,6 +48,7 @@ def retry_link(error: SluicewayError, checkpoint: dict[str, Any] | None) -> File
         error_type=error.type,
         error_message=str(error),
         checkpoint=moved or checkpoint,
+        links_round=job.links_round,
     )
 
 

@@ -30,7 +30,7 @@ from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import may_begin
 from sluiceway.steps.looking import Lookout
 from sluiceway.steps.progress import Progress
-from sluiceway.steps.refreshing import retry_link, wants_link
+from sluiceway.steps.refreshing import awaits_link, retry_link, wants_link
 from sluiceway.steps.relays import count_idle
 from sluiceway.steps.tools import options_of, reachable, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Position
@@ -161,9 +161,9 @@ def _record_failed(record: Callable[[None, Mapping[str, Any]], None], tally: Tal
 
 def _await_link(services: Services, job: JobRow, task: FileTask, error: SluicewayError) -> None:
     """Notes that the file wants a fresh link, once though all of its segments may find so. It is then begun anew."""
-    if not services.files.retrying(job.job_id, job.run, [task]):
+    if not awaits_link(job, services.files.known(job.job_id, job.run, [task]).get(task.file_id)):
         took = _taken(services.segments.rows(job.job_id, job.run, task))
-        services.files.end(job.job_id, job.run, [(task, took.on(retry_link(error, None)))])
+        services.files.end(job.job_id, job.run, [(task, took.on(retry_link(job, error, None)))])
 
 
 def with_segments(

@@ -56,13 +56,15 @@ def staged(deployment: Deployment, source: SourceServer, last: str = "b") -> dic
     return owner
 
 
-def move(deployment: Deployment, owner: dict[str, str], last: str = "b") -> None:
+def move(deployment: Deployment, owner: dict[str, str], last: str = "b") -> int:
+    """Answers with the number of units."""
     state = deployment.invoke("dispatch_files", owner)
     units = json.loads(deployment.read(state["units_key"]))
     for unit in sorted(
         units, key=lambda unit: [task.key for task in tasks_of(deployment.services, Unit(**unit))] == [last]
     ):
         deployment.process(owner, unit)
+    return len(units)
 
 
 def test_nothing_is_decided_while_a_file_waits_for_a_fresh_link(
@@ -76,7 +78,7 @@ def test_nothing_is_decided_while_a_file_waits_for_a_fresh_link(
     assert (deployment.landed(), deployment.unfinished_uploads()) == ({}, ["a"])
     assert deployment.invoke("complete_job", owner)["status"] == "EXPORTING"
     deployment.invoke("poll_export", owner)
-    move(deployment, owner)
+    assert move(deployment, owner) == 1
     deployment.commit(owner)
     assert deployment.jobs.get(JOB).decision == "commit"
     assert deployment.invoke("complete_job", owner)["status"] == "COMPLETED"

@@ -134,3 +134,41 @@ def test_a_segment_that_fails_for_another_reason_fails_the_file(
     answer = deployment.invoke("complete_job", owner)
     assert (answer["status"], answer["files"]["failed"]) == ("FAILED", 1)
     assert deployment.unfinished_uploads() == []
+
+
+def split_again(deployment: Deployment, owner: dict[str, str], signed: Signed) -> dict[str, Any]:
+    """The file, split with a fresh link after its first was found dead."""
+    signed.dead = True
+    deployment.invoke("process_file", unit_of(deployment, owner))
+    assert deployment.invoke("complete_job", owner)["status"] == "EXPORTING"
+    deployment.invoke("poll_export", owner)
+    return deployment.invoke("process_file", unit_of(deployment, owner))
+
+
+def test_a_fresh_link_that_dies_under_a_segment_is_asked_for_again_as_well(
+    deployment: Deployment, source: SourceServer, signed: Signed
+) -> None:
+    owner, _ = dispatched(deployment, source)
+    begun = split_again(deployment, owner, signed)
+    signed.dead = True
+    with pytest.raises(SourceStatusError) as error:
+        deployment.invoke("move_segment", {**begun, "n": 0})
+    deployment.invoke("record_failure", {**begun, "error": caught(error.value)})
+
+    assert deployment.files.counts("split", 1).retry_link == 2
+    assert deployment.invoke("complete_job", owner)["status"] == "EXPORTING"
+
+
+def test_a_file_that_had_waited_for_a_link_fails_for_what_befell_its_segment_since(
+    deployment: Deployment, source: SourceServer, signed: Signed
+) -> None:
+    owner, _ = dispatched(deployment, source)
+    begun = split_again(deployment, owner, signed)
+    source.replies["/large"] = Reply(b"", 404)
+    with pytest.raises(SourceStatusError) as error:
+        deployment.invoke("move_segment", {**begun, "n": 0})
+    deployment.invoke("record_failure", {**begun, "error": caught(error.value)})
+
+    assert deployment.invoke("complete_job", owner)["status"] == "FAILED"
+    (line,) = deployment.lines("split", "report.jsonl")
+    assert (line["status"], "404" in line["error"]["message"]) == ("FAILED", True)
