@@ -31,7 +31,7 @@ def parse_json(path: Path) -> Any:
         told = "bytes that are not UTF-8"
     except ValueError as error:
         told = str(error)
-    raise InvalidJobError([FieldError("job", told, "JSON")])
+    raise InvalidJobError([FieldError("job", f"not valid JSON: {told}")])
 
 
 def parse_yaml(path: Path) -> Any:
@@ -43,7 +43,7 @@ def parse_yaml(path: Path) -> Any:
         told = _told(error)
     except yaml.YAMLError as error:
         told = " ".join(str(error).split())
-    raise InvalidJobError([FieldError("job", told, "YAML")])
+    raise InvalidJobError([FieldError("job", f"not valid YAML: {told}")])
 
 
 def _whole(digits: str) -> int:

@@ -178,14 +178,15 @@ class JobError(SluicewayError):
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One mistake in a document. `path` is like `source.files[3].url`."""
+    """One mistake in a document. `path` is like `source.files[3].url`; `expected` is empty where `found` says all."""
 
     path: str
     found: str
-    expected: str
+    expected: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: expected {self.expected}, found {self.found}"
+        told = f"expected {self.expected}, found {self.found}" if self.expected else self.found
+        return f"{self.path}: {told}"
 
 
 class InvalidJobError(JobError):

@@ -26,34 +26,41 @@ def told(path: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.json", '{"source":' + DEEP, "job: expected JSON, found too many levels of nesting"),
-        ("a.json", '{"source":\n' + DEEP, "job: expected JSON, found too many levels of nesting"),
+        ("a.json", '{"source":' + DEEP, "job: not valid JSON: too many levels of nesting"),
+        ("a.json", '{"source":\n' + DEEP, "job: not valid JSON: too many levels of nesting"),
         ("a.json", '{"limits": {"max_concurrency": ' + "9" * 5000 + "}}",
-         "job: expected JSON, found a number of 5000 digits"),
+         "job: not valid JSON: a number of 5000 digits"),
         ("a.json", '{"source": {"type": "urls", "files": [' + "[" * 99 + "]" * 99 + "]}}",
          "job: expected at most 64 levels of nesting, found more"),
-        ("a.json", '{"job_id": "\udcff"}', "job: expected JSON, found bytes that are not UTF-8"),
-        ("a.yaml", DEEP[:5000], "job: expected YAML, found too many levels of nesting"),
+        ("a.json", '{"job_id": "\udcff"}', "job: not valid JSON: bytes that are not UTF-8"),
+        ("a.yaml", DEEP[:5000], "job: not valid YAML: too many levels of nesting"),
         ("a.yaml", f"job_id: 2026-13-45\n{FILES}",
-         "job: expected YAML, found what looks like a value of the kind timestamp and is none; in quotes it is a "
+         "job: not valid YAML: what looks like a value of the kind timestamp and is none; in quotes it is a "
          "string, line 1, column 9"),
         ("a.yaml", f'{FILES}job_id: !!int "planted"\n',
-         "job: expected YAML, found what looks like a value of the kind int and is none; in quotes it is a string, "
+         "job: not valid YAML: what looks like a value of the kind int and is none; in quotes it is a string, "
          "line 2, column 9"),
         ("a.yaml", f"{FILES}job_id: {'9' * 5000}\n",
-         "job: expected YAML, found what looks like a value of the kind int and is none; in quotes it is a string, "
+         "job: not valid YAML: what looks like a value of the kind int and is none; in quotes it is a string, "
          "line 2, column 9"),
         ("a.yaml", f'{FILES}job_id: !!bool "planted"\n',
-         "job: expected YAML, found what looks like a value of the kind bool and is none; in quotes it is a string, "
+         "job: not valid YAML: what looks like a value of the kind bool and is none; in quotes it is a string, "
          "line 2, column 9"),
         ("a.yaml", f'{FILES}job_id: !!timestamp "planted"\n',
-         "job: expected YAML, found what looks like a value of the kind timestamp and is none; in quotes it is a "
+         "job: not valid YAML: what looks like a value of the kind timestamp and is none; in quotes it is a "
          "string, line 2, column 9"),
-        ("a.yaml", "task_token: 'planted\n", "job: expected YAML, found while scanning a quoted scalar, found "
+        ("a.yaml", "task_token: 'planted\n", "job: not valid YAML: while scanning a quoted scalar, found "
          "unexpected end of stream, line 2, column 1"),
         ("a.yaml", f"job_id: 2026-11-23\n{FILES}",
          "job_id: expected 1 to 80 of letters, digits, '.', '_' and '-', the first a letter or digit, found a date; in "
          "quotes it is a string"),
+        ("a.yaml", f"job_id: 20261123\n{FILES}",
+         "job_id: expected 1 to 80 of letters, digits, '.', '_' and '-', the first a letter or digit, found 20261123; "
+         "in quotes it is a string"),
+        ("a.yaml", f"{FILES}destination: {{prefix: 2026}}\n",
+         "destination.prefix: expected a string, found 2026; in quotes it is a string"),
+        ("a.json", '{"source": 1,}',
+         "job: not valid JSON: Expecting property name enclosed in double quotes: line 1 column 14 (char 13)"),
         ("a.yaml", "", "job: expected an object, or a list of files, found nothing"),
         ("a.yaml", "5", "job: expected an object, or a list of files, found 5"),
     ],
@@ -128,7 +135,9 @@ def test_a_mistake_in_a_job_is_not_blamed_on_an_option(tmp_path: Path, capsys: p
     with pytest.raises(InvalidJobError) as caught:
         load(str(path))
     refuse(str(path), caught.value, as_json=False)
-    assert capsys.readouterr().err.startswith(f"Error: {path} is not valid; nothing was started.\n  job: expected YAML")
+    assert capsys.readouterr().err.startswith(
+        f"Error: {path} is not valid; nothing was started.\n  job: not valid YAML: "
+    )
 
 
 def test_a_link_is_refused_without_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:

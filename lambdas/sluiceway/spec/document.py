@@ -20,7 +20,7 @@ from sluiceway.spec.entries import MAX_NUMBER, FileEntry, check_bucket, check_ke
 from sluiceway.spec.fhir_source import FhirBulkSource
 from sluiceway.spec.http_source import HttpSource
 from sluiceway.spec.links import check_url, refuse_user_info
-from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of
+from sluiceway.spec.mistakes import MAX_MISTAKES, expected, found, mistakes_of, unquoted
 
 # The id is part of keys in S3 and the table, and of execution names.
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -134,7 +134,8 @@ class Job(Strict):
     @classmethod
     def _check_id(cls, job_id: Any) -> Any:
         if not is_job_id(job_id):
-            raise expected("1 to 80 of letters, digits, '.', '_' and '-', the first a letter or digit")
+            text = "1 to 80 of letters, digits, '.', '_' and '-', the first a letter or digit"
+            raise expected(text, found=unquoted(job_id))
         return job_id
 
 
@@ -152,7 +153,7 @@ def load_job(document: Any, default_job_id: str) -> Job:
     try:
         return Job.model_validate({"job_id": default_job_id, **document})
     except ValidationError as error:
-        mistakes = mistakes_of(error)
+        mistakes = mistakes_of(error, Job)
     # Keys are judged with their prefix once a job is valid: where it is not, now, so that all is told at once.
     raise InvalidJobError((mistakes + _wrong_keys(document))[:MAX_MISTAKES])
 

@@ -174,7 +174,7 @@ def _checked(entry: Entry) -> tuple[FileEntry | None, list[FieldError]]:
     try:
         return FileEntry.model_validate(entry.raw), []
     except ValidationError as error:
-        return None, mistakes_of(error, entry.where)
+        return None, mistakes_of(error, FileEntry, entry.where)
 
 
 def key_of_entry(raw: Any, where: str, *, prefix: str, fields: Mapping[str, str] | None) -> str | FieldError | None:
@@ -266,4 +266,4 @@ def duplicate_target(bucket: str, key: str, *files: tuple[str, str]) -> Duplicat
     """`files` are the URL of each and its place in the list; `bucket` is empty where the deployment's own is meant."""
     target = f"s3://{bucket}/{key}" if bucket else f"{key!r} in the landing bucket"
     shown = " and ".join(f"{redact_url(url)} ({where})" for url, where in files)
-    return DuplicateTargetError(f"two files would land at {target}: {shown}")
+    return DuplicateTargetError(f"two files would land at {target}: {shown}; give each a key of its own")

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from datetime import date
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from sluiceway.errors import FieldError
 from sluiceway.redact import REDACTED, redact_text
+from sluiceway.spec.nearest import nearest
 
 # spec/auth.py cannot be asked: it needs this module.
 AUTH_TYPES = ("none", "basic", "bearer", "api-key", "oauth2", "smart", "aws-sigv4")
@@ -35,7 +36,6 @@ _TAGS: dict[int | str, frozenset[str]] = {
 }
 
 _EXPECTED = {
-    "extra_forbidden": "no such field",
     "missing": "a value",
     "string_type": "a string",
     "string_unicode": "a string without half a surrogate pair",
@@ -58,9 +58,10 @@ def expected(text: str, *, at: str | None = None, found: str | None = None) -> P
     return PydanticCustomError("expected", "{text}", {"text": text, "at": at, "found": found})
 
 
-def mistakes_of(error: ValidationError, where: str = "") -> list[FieldError]:
-    """`where` leads the path of each mistake, as `source.files[3]` or `list.csv line 4`."""
-    return [_mistake(details, where) for details in error.errors(include_url=False)[:MAX_MISTAKES]]
+def mistakes_of(error: ValidationError, model: type[BaseModel], where: str = "") -> list[FieldError]:
+    """What is wrong with a document of `model`. `where` leads the path of each mistake, as `source.files[3]` or
+    `list.csv line 4`."""
+    return [_mistake(details, model, where) for details in error.errors(include_url=False)[:MAX_MISTAKES]]
 
 
 def path_of(location: Iterable[int | str], where: str = "") -> str:
@@ -111,7 +112,12 @@ def without_secrets(text: str) -> str:
     return f"{scheme}://{bare}" if mark and _SCHEME.fullmatch(scheme) else redact_text(bare)
 
 
-def _mistake(details: ErrorDetails, where: str) -> FieldError:
+def unquoted(value: Any) -> str | None:
+    """What to show of a number, or of true, in the place of a string; None for any other value."""
+    return f"{found(value)}; in quotes it is a string" if isinstance(value, int | float) else None
+
+
+def _mistake(details: ErrorDetails, model: type[BaseModel], where: str) -> FieldError:
     location = details["loc"]
     kind = details["type"]
     # A tagged union puts the tag of the chosen member into the location; users did not write it there.
@@ -125,12 +131,13 @@ def _mistake(details: ErrorDetails, where: str) -> FieldError:
     if context.get("at") is not None:
         location = (*location, context["at"])
     shown = "nothing" if kind in ("missing", "union_tag_not_found") else found(details["input"], secret=secret)
-    shown = context.get("found") or shown
+    shown = context.get("found") or (unquoted(details["input"]) if kind == "string_type" else None) or shown
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         location, shown = (*location, "type"), _tag(details["input"])
     if kind == "extra_forbidden":
         # The name itself was the mistake: what stands behind it does not matter.
-        shown = f"the field {location[-1]!r}"[:SHOWN_CHARS]
+        near = nearest(model, details["loc"])
+        return FieldError(path_of(location, where), f"unknown field{f'; did you mean {near}?' if near else ''}")
     return FieldError(path_of(location, where) or "job", shown, _expectation(details))
 
 

@@ -62,7 +62,7 @@ def _read_document(services: Services, request: Any) -> Any | SluicewayError:
             if isinstance(error, json.JSONDecodeError)
             else "bytes that are not UTF-8, or too many digits or levels"
         )
-        return InvalidJobError([FieldError("job", text, "a JSON document")])
+        return InvalidJobError([FieldError("job", f"not valid JSON: {text}")])
 
 
 def _judge(document: Any, job_id: str) -> Job | SluicewayError:

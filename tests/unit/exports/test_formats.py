@@ -94,7 +94,7 @@ BAD = [
      ["l.jsonl line 2: expected a JSON object"]),
     ("a json number", "l.jsonl", b'{"url":"https://h/a"}\n5\n', ["l.jsonl line 2: expected an object, found 5"]),
     ("an unknown field", "l.jsonl", b'{"url":"https://h/a","sise":5}',
-     ["l.jsonl line 1, sise: expected no such field"]),
+     ["l.jsonl line 1, sise: unknown field; did you mean size?"]),
     ("a field twice", "l.jsonl", b'{"url":"https://h/a","sha256":"aa","sha256":"bb"}\n{"url":"ftp://h"}',
      ["l.jsonl line 1: expected each field once, found the field 'sha256' twice in one object",
       "l.jsonl line 2, url: "]),
@@ -277,7 +277,8 @@ def test_duplicate_targets_name_both_files_without_their_secrets(tmp_path: Path)
             list(refuse_duplicates(read_tasks(entries(), bucket=bucket, prefix="in/"), entries))
         assert str(caught.value) == (
             f"two files would land at {target}: "
-            "https://h/a?redacted (list.txt line 1) and https://g/a?redacted (list.txt line 4)"
+            "https://h/a?redacted (list.txt line 1) and https://g/a?redacted (list.txt line 4); "
+            "give each a key of its own"
         )
 
 
