@@ -13,9 +13,13 @@ import typer
 
 from sluiceway.source.hosts import wrong_source
 
-# S3 User Guide, "General purpose bucket naming rules", without the rarities (other stores
-# take shorter names); or the ARN of an access point.
-BUCKET = re.compile(r"[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?|arn:aws[a-z-]*:s3:.+")
+# S3 User Guide, "General purpose bucket naming rules", without the rarities (other stores take shorter names); or
+# "Access points": an ARN, which has a slash of its own and a Region only where the access point is of one.
+TARGET = re.compile(
+    r"s3://(?P<bucket>[a-z0-9](?:[a-z0-9.-]{0,61}[a-z0-9])?"
+    r"|arn:aws[a-z-]*:s3:[a-z0-9-]*:[0-9]{12}:accesspoint[:/][A-Za-z0-9.-]+)/(?P<key>.+)",
+    re.DOTALL,
+)
 
 # By name: each a text, or an object as headers are.
 Secrets: TypeAlias = dict[str, Any]

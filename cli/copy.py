@@ -18,7 +18,7 @@ from typing import Any
 
 import typer
 
-from cli.arguments import BUCKET, web_host
+from cli.arguments import TARGET, web_host
 from cli.exits import Exit, of_file
 from cli.signals import terminated_as_interrupt
 from cli.trust import hint
@@ -209,10 +209,11 @@ def _url(text: str) -> str:
 
 
 def _target(text: str) -> tuple[str, str]:
-    bucket, _, key = text.removeprefix("s3://").partition("/")
-    if not text.startswith("s3://") or not BUCKET.fullmatch(bucket) or not key:
-        raise typer.BadParameter(f"expected s3://BUCKET/KEY, found {text!r}", param_hint="s3://BUCKET/KEY")
-    return bucket, key
+    target = TARGET.fullmatch(text)
+    if target is None:
+        bucket = "arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME" if text.startswith("s3://arn:") else "BUCKET"
+        raise typer.BadParameter(f"expected s3://{bucket}/KEY, found {text!r}", param_hint="s3://BUCKET/KEY")
+    return target["bucket"], target["key"]
 
 
 def _digest(name: str, value: str) -> str:

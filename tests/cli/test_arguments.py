@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
+from cli.copy import parse
 from cli.main import app
 from tests.support.commands import sluiceway
 
+ARN = "arn:aws:s3:eu-west-1:123456789012:accesspoint"
 GOOD = ["https://example.org/a", "s3://bucket/key"]
 
 
@@ -22,6 +24,11 @@ GOOD = ["https://example.org/a", "s3://bucket/key"]
         (["https://example.org/a", "s3://bucket"], ["s3://BUCKET/KEY", "'s3://bucket'"]),
         (["https://example.org/a", "s3://bucket/"], ["s3://BUCKET/KEY", "'s3://bucket/'"]),
         (["https://example.org/a", "s3:///key"], ["s3://BUCKET/KEY", "'s3:///key'"]),
+        (["https://example.org/a", f"s3://{ARN}/in"], ["s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/KEY", ARN]),
+        (
+            ["https://example.org/a", "s3://arn:aws:s3:::bucket/key"],
+            ["s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME"],
+        ),
         ([*GOOD, "--sha256", "abc"], ["--sha256", "64 hex digits", "'abc'"]),
         ([*GOOD, "--sha256", "z" * 64], ["--sha256", "64 hex digits"]),
         ([*GOOD, "--md5", "a" * 64], ["--md5", "32 hex digits"]),
@@ -51,6 +58,25 @@ def test_copy_names_the_wrong_argument(arguments: list[str], told: list[str]) ->
     assert "planted" not in result.stderr
     for text in told:
         assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "bucket", "key"),
+    [
+        ("s3://b/a/b c/ü?#.csv", "b", "a/b c/ü?#.csv"),
+        ("s3://b//a\n", "b", "/a\n"),
+        (f"s3://{ARN}/in/a/b.csv", f"{ARN}/in", "a/b.csv"),
+        (f"s3://{ARN}:in/a/b.csv", f"{ARN}:in", "a/b.csv"),
+        ("s3://arn:aws-cn:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap/a",
+         "arn:aws-cn:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap", "a"),
+    ],
+)  # fmt: skip
+def test_a_target_is_a_bucket_or_an_access_point_and_a_key(target: str, bucket: str, key: str) -> None:
+    request = parse(
+        GOOD[0], target, digests={}, size=None, max_bytes=None, part_mib=None, uploaders=1, if_exists="overwrite",
+        part_checksum="none", allow_source=[], ca_bundle=None,
+    )  # fmt: skip
+    assert (request.task.bucket, request.task.key) == (bucket, key)
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense", "ftp://127.0.0.1", "http://[::1", "https://"])
