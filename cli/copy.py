@@ -46,7 +46,7 @@ INTERRUPTED = FileResult(
 
 
 class AwsUnavailableError(SinkDeniedError):
-    """S3 cannot be asked: no credentials, a profile that is not there, an endpoint that is none or never answers. The
+    """S3 cannot be reached: no credentials, a profile that is not there, an endpoint that is none or never answers. The
     text says what to mend."""
 
 
@@ -174,7 +174,7 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
         return land(request.task, options, client=client, s3=s3, on_progress=on_progress)
     except SluicewayError as error:
         if isinstance(error, SinkError) and calls.unanswered is not None:
-            error = AwsUnavailableError(f"AWS cannot be asked: {calls.unanswered}")
+            error = AwsUnavailableError(f"AWS cannot be reached: {calls.unanswered}")
         return FileResult.of_error(error, seconds=time.monotonic() - started)
 
 
@@ -192,7 +192,7 @@ def _s3(connections: int, ca_bundle: str | None) -> Any:
         return s3_client(session, connections=connections, ca_bundle=ca_bundle)
     except (BotoCoreError, ValueError) as error:
         # A ValueError: so botocore says that an endpoint is no URL.
-        raise AwsUnavailableError(f"AWS cannot be asked: {error}") from error
+        raise AwsUnavailableError(f"AWS cannot be reached: {error}") from error
 
 
 def _s3_ca_bundle(ca_bundle: str | None) -> str | None:

@@ -23,7 +23,7 @@ class Exit(IntEnum):
     JOB = 3
     """The job itself failed, or was cancelled."""
     UNAVAILABLE = 4
-    """AWS could not be asked: no credentials, no such stack, no permission, no answer."""
+    """AWS could not be reached or refused: no credentials, no such stack, no permission, no answer."""
     UNTOLD = 74
     """What came of it could not be written to stdout: EX_IOERR of sysexits.h. A reader that left is no error."""
     INTERRUPTED = 130

@@ -99,7 +99,7 @@ def copy(
     ] = 2,
     if_exists: Annotated[IfExists, typer.Option(help="What to do when the key is taken.")] = "overwrite",
     part_checksum: Annotated[
-        PartChecksum, typer.Option(help="What S3 itself verifies; a store that knows none of them takes 'none'.")
+        PartChecksum, typer.Option(help="What S3 itself verifies; use 'none' for a store that supports neither.")
     ] = "crc64nvme",
     allow_source: AllowSource = [],  # noqa: B006
     ca_bundle: Annotated[
@@ -123,7 +123,7 @@ def copy(
 
     \b
     Exit codes: 0 stored or skipped; 1 failed or rejected, with no object and no unfinished upload left behind;
-    2 the arguments are invalid; 4 S3 cannot be asked: no credentials, no connection; 74 the outcome could not be
+    2 the arguments are invalid; 4 S3 cannot be reached: no credentials, no connection; 74 the outcome could not be
     written to stdout; 130 interrupted, which leaves nothing behind either.
     """
     from cli import copy as command

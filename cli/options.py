@@ -15,11 +15,11 @@ AllowSource = Annotated[
         "--allow-source",
         metavar="HOST[:PORT]",
         parser=host_port,
-        help="Permit this host although it is private or plain http; repeatable. Otherwise only https to public "
-        "addresses is spoken to.",
+        help="Permit this host although it is private or plain http; repeatable. By default only https to public "
+        "addresses is allowed.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="The last line of stdout is one JSON object; nothing else is.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Landed = Annotated[Path, typer.Option(metavar="DIR", help="Where objects land as plain files: DIR/<bucket>/<key>.")]
 Assignments = Annotated[
     list[str],

@@ -24,7 +24,7 @@ OUTPUTS = ("JobsBucket", "JobsTable", "StateMachineArn")
 
 
 class StackError(Exception):
-    """AWS cannot be asked about the stack, or refused; the text says what to mend."""
+    """AWS cannot be reached, or refused; the text says what to mend."""
 
 
 def open_stack(name: StackName) -> JobsClient:
@@ -75,6 +75,6 @@ def _clients(name: StackName) -> Any:
             return session.create_client(service, region_name=region, config=config, **more)
         except ValueError as error:
             # So botocore says that an endpoint of the environment or of the profile is no URL.
-            raise StackError(f"AWS cannot be asked: {error}") from error
+            raise StackError(f"AWS cannot be reached: {error}") from error
 
     return client

@@ -29,7 +29,7 @@ Follow = Annotated[bool, typer.Option("--watch", help="Follow the job to its end
 def submit(
     job: Annotated[str, typer.Argument(metavar="JOB", help="As for `run`: a job, or a list of files.")],
     name: StackName,
-    job_id: Annotated[str | None, typer.Option(metavar="ID", help="Instead of the job's own id.")] = None,
+    job_id: Annotated[str | None, typer.Option(metavar="ID", help="Id of the job, instead of its own.")] = None,
     follow: Follow = False,
     as_json: AsJson = False,
 ) -> None:
@@ -43,7 +43,7 @@ def submit(
 
     \b
     Exit codes: 0 started (with --watch: as for `run`); 2 the job is invalid or one of its id is live, nothing was
-    started; 3 its execution broke before the job began; 4 AWS cannot be asked.
+    started; 3 its execution broke before the job began; 4 AWS cannot be reached or refuses.
     """
     from cli import remote
 
@@ -58,7 +58,7 @@ def rerun(
     follow: Follow = False,
     as_json: AsJson = False,
 ) -> None:
-    """Start a job that has ended again, from the document it had. Only what is not stored yet moves.
+    """Run a finished job again, from its stored document. Only what is not stored yet moves.
 
     Exit codes: as for `submit`; 2 also when there is no such job or it has not ended.
     """
@@ -76,8 +76,8 @@ def watch(
 ) -> None:
     """Follow a job to its end, as `run` shows it. Ctrl-C stops watching; the job goes on.
 
-    Exit codes: as for `run`, 3 for a job that was cancelled; 2 there is no such job; 4 AWS cannot be asked; 130 by
-    Ctrl-C.
+    Exit codes: as for `run`, 3 for a job that was cancelled; 2 there is no such job; 4 AWS cannot be reached or
+    refuses; 130 by Ctrl-C.
     """
     from cli import remote
 
@@ -98,7 +98,7 @@ def report(
     """Show how a job ended, or how it stands, with the files that did not land.
 
     Exit codes: as for `run`, 0 while the job runs, 3 when it was cancelled; 2 there is no such job, or it runs and its
-    files were to be downloaded; 4 AWS cannot be asked.
+    files were to be downloaded; 4 AWS cannot be reached or refuses.
     """
     from cli import remote
 
@@ -110,13 +110,13 @@ def report(
 def cancel(
     job_id: JobId,
     name: StackName,
-    wait: Annotated[bool, typer.Option("--wait", help="Until the job has ended.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Cancel a job: no further file begins, files under way stop, what they uploaded is aborted. What is stored stays.
 
     Exit codes: 0 cancelled, or on its way; 2 there is no such job, or it had ended before it could be cancelled; 4 AWS
-    cannot be asked.
+    cannot be reached or refuses.
     """
     from cli import remote
 
@@ -127,13 +127,13 @@ def cancel(
 @of_stack
 def list_jobs(
     name: StackName,
-    limit: Annotated[int, typer.Option(metavar="N", parser=whole_number(1), help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", parser=whole_number(1), help="Show at most N jobs.")] = 20,
     state: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line: one a job.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a job, each on a line.")] = False,
 ) -> None:
     """List jobs, the newest first.
 
-    Exit codes: 0; 4 AWS cannot be asked.
+    Exit codes: 0; 4 AWS cannot be reached or refuses.
     """
     from cli import remote
 
@@ -149,7 +149,7 @@ def of_engine() -> None:
 def start(
     landed: Landed = Path("landed"),
     port: Annotated[
-        int, typer.Option(metavar="PORT", parser=whole_number(0, 65535), help="On loopback; 0 takes a free one.")
+        int, typer.Option(metavar="PORT", parser=whole_number(0, 65535), help="Port on loopback; 0 takes a free one.")
     ] = 0,
     secrets: SecretsFile = None,
     allow_source: AllowSource = [],  # noqa: B006  (Typer copies it)

@@ -54,14 +54,16 @@ def _which(
     stack: Annotated[
         str,
         typer.Option(
-            metavar="NAME", envvar="SLUICEWAY_STACK", help="The stack, as deployed: sluiceway, or with stage."
+            metavar="NAME",
+            envvar="SLUICEWAY_STACK",
+            help="Name of the deployed stack: sluiceway, or sluiceway-STAGE.",
         ),
     ] = "sluiceway",
     profile: Annotated[
         str | None, typer.Option(metavar="NAME", help="A profile of ~/.aws/config, as for the AWS CLI.")
     ] = None,
     region: Annotated[
-        str | None, typer.Option(metavar="REGION", help="Instead of the environment's and the profile's.")
+        str | None, typer.Option(metavar="REGION", help="AWS Region; overrides environment and profile.")
     ] = None,
     endpoint_url: Annotated[
         str | None,

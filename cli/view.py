@@ -185,7 +185,7 @@ def _status(job: Mapping[str, Any]) -> str:
 
 def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
     """A line a job, on stdout, as `list --json` has them."""
-    table = Table("job", "status", "files", "bytes", "started", "seconds", box=None, header_style="bold")
+    table = Table("job", "status", "files", "bytes", "started (UTC)", "seconds", box=None, header_style="bold")
     for job in jobs:
         total = "?" if job["files_total"] is None else job["files_total"]
         files = f"{sum(job['files'].values())}/{total}"

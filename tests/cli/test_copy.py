@@ -264,4 +264,4 @@ def test_an_s3_that_never_answers_is_no_fault_of_the_file(
 
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["type"] == "AwsUnavailableError"
-    assert error["message"].startswith(f"AWS cannot be asked: {told}")
+    assert error["message"].startswith(f"AWS cannot be reached: {told}")

@@ -248,7 +248,7 @@ def test_an_engine_that_is_not_there_is_told_as_json_too(arguments: list[str], t
 )
 def test_an_endpoint_of_the_environment_that_is_no_url_is_told(endpoint: str, told: str) -> None:
     ended = sluiceway("list", "--json", env={"AWS_ENDPOINT_URL": endpoint, "AWS_REGION": "us-east-1"})
-    assert (ended.code, ended.json["error"]["message"]) == (4, f"AWS cannot be asked: {told}"), ended.stderr
+    assert (ended.code, ended.json["error"]["message"]) == (4, f"AWS cannot be reached: {told}"), ended.stderr
 
 
 @pytest.mark.parametrize(

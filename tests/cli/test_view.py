@@ -112,6 +112,7 @@ def test_a_report_and_a_list_tell_how_far_the_export_is(capsys: pytest.CaptureFi
     shown = capsys.readouterr().out
     assert shown.count("[50%]") == 2
     assert "EXPORTING ([50%])" in shown
+    assert "started (UTC)" in shown
 
 
 @pytest.mark.parametrize(
