@@ -210,7 +210,8 @@ def _told(view: JobView, jobs: JobsClient) -> dict[str, Any]:
     outputs = f"s3://{jobs.jobs_bucket}/{key_of(view.job_id, '')}"
     seconds = summary.get("seconds", view.seconds)
     # The counters are right at every moment; the error of a job that was lost is only in the view.
-    return outcome(replace(view, error=view.error or summary.get("error")), seconds, outputs)
+    told = outcome(replace(view, error=view.error or summary.get("error")), seconds, outputs)
+    return {**told, "execution": view.execution}
 
 
 def _listed(view: JobView) -> dict[str, Any]:
@@ -222,6 +223,7 @@ def _listed(view: JobView) -> dict[str, Any]:
         "files": {state: count for state, count in view.counts.files.items() if count},
         "files_total": view.files_total,
         "bytes": view.counts.bytes,
+        "execution": view.execution,
         **({"export_progress": view.export_told} if view.export_told else {}),
     }
 

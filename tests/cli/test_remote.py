@@ -68,8 +68,9 @@ def test_a_job_is_submitted_watched_reported_and_listed(
     source.replies |= {"/a": Reply(Body(1000)), "/b": Reply(Body(2000, seed=1)), "/gone": Reply(b"", 404)}
     (tmp_path / "urls.txt").write_text("\n".join(source.url(path) for path in ("/a", "/b", "/gone")))
 
-    submitted = asked(engine, "submit", "urls.txt", "--job-id", "acme-1", cwd=tmp_path)
-    assert (submitted.code, submitted.stdout) == (0, "acme-1\n"), submitted.stderr
+    submitted = asked(engine, "submit", "urls.txt", "--job-id", "acme-1", "--json", cwd=tmp_path)
+    execution = submitted.json["execution"]
+    assert (submitted.code, submitted.json) == (0, {"job_id": "acme-1", "execution": execution}), submitted.stderr
     watched = asked(engine, "watch", "acme-1", "--json")
     assert watched.code == 1, watched.stderr
     told = watched.json
@@ -88,6 +89,7 @@ def test_a_job_is_submitted_watched_reported_and_listed(
 
     listed = [json.loads(line) for line in asked(engine, "list", "--json").stdout.splitlines()]
     (mine,) = [each for each in listed if each["job_id"] == "acme-1"]
+    assert told["execution"] == mine["execution"] == execution
     assert (mine["files"], mine["files_total"], mine["bytes"]) == ({"stored": 2, "failed": 1}, 3, 3000)
     shown = asked(engine, "list", "--state", "COMPLETED_WITH_FAILURES")
     assert "acme-1" in shown.stdout
@@ -121,7 +123,8 @@ def test_a_cancelled_job_ends_cancelled_and_leaves_no_upload(
     source.replies["/quick"] = Reply(Body(100))
     (tmp_path / "urls.txt").write_text("\n".join([source.url("/quick"), source.url("/slow")]))
     try:
-        assert asked(engine, "submit", "urls.txt", "--job-id", "slow", cwd=tmp_path).code == 0
+        submitted = asked(engine, "submit", "urls.txt", "--job-id", "slow", cwd=tmp_path)
+        assert (submitted.code, submitted.stdout) == (0, "slow\n"), submitted.stderr
         assert begun.wait(BEGUN_SECONDS)
         running = asked(engine, "report", "slow", "--json")
         assert (running.code, running.json["status"], running.json["outputs"]) == (0, "TRANSFERRING", None)

@@ -177,7 +177,7 @@ def test_a_segment_whose_host_gives_it_no_turn_goes_on_in_the_next_invocation(
     _, (event,) = dispatched(deployment, ranges.url("/large"))
     begun = deployment.invoke("process_file", event)
     ranges.requests.clear()
-    deployment.jobs.ask_patience(JOB, HOST, time.time() + 60)
+    deployment.jobs.ask_patience(JOB, HOST, time.time() + 3)
     clock.now = 1.0
 
     onward: dict[str, Any] = {**begun, "n": 1}
@@ -186,7 +186,7 @@ def test_a_segment_whose_host_gives_it_no_turn_goes_on_in_the_next_invocation(
         assert (onward["action"], onward["position"], onward["idle"]) == ("CONTINUE", None, 0)
 
     assert ranges.requests == []
-    deployment.jobs.ask_patience(JOB, HOST, 0.0)
+    clock.now = 0.0
     clock.now = 0.0
     assert deployment.invoke("move_segment", onward) == {"action": "DONE"}
 
@@ -195,13 +195,13 @@ def test_a_file_whose_host_gives_it_no_turn_is_split_in_the_next_invocation(
     deployment: Deployment, ranges: RangeSource, clock: Clock
 ) -> None:
     _, (event,) = dispatched(deployment, ranges.url("/large"))
-    deployment.jobs.ask_patience(JOB, HOST, time.time() + 60)
+    deployment.jobs.ask_patience(JOB, HOST, time.time() + 3)
     clock.now = 1.0
 
     onward = deployment.invoke("process_file", event)
 
     assert (onward["action"], onward["carry"]["idle"], ranges.requests) == ("CONTINUE", 0, [])
-    deployment.jobs.ask_patience(JOB, HOST, 0.0)
+    clock.now = 0.0
     assert deployment.invoke("process_file", onward)["action"] == "SPLIT"
 
 
