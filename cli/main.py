@@ -62,6 +62,7 @@ def run(
     \b
     Manifest formats: JSON lines, a JSON array, CSV with a header, a plain list of URLs, TsvHttpData-1.0.
     An entry has url, and may have key, bucket, size, sha256, md5, sha1, sha512, crc32, crc32c, crc64nvme.
+    An s3:// address is in a bucket of the engine, which is a folder under DIR, never in AWS.
 
     \b
     Exit codes: 0 all stored or skipped; 1 some file failed or was rejected; 2 the job or the arguments are

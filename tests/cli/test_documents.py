@@ -53,6 +53,13 @@ def test_readme_names_every_option(command: str) -> None:
     assert [option for option in sorted(options) if option not in text] == []
 
 
+def test_readme_leads_to_every_page_and_to_none_that_is_gone() -> None:
+    links = set(re.findall(r"\]\(([^)#]+)", (ROOT / "README.md").read_text()))
+    assert [link for link in sorted(links) if not (ROOT / link).exists()] == []
+    pages = {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} - {"docs/licences.md"}
+    assert pages | {"SECURITY.md", "ARCHITECTURE.md", "CHANGELOG.md"} <= links
+
+
 def test_readme_names_only_targets_there_are() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in re.findall(r"`?make ([a-z-]+)", (ROOT / "README.md").read_text()):
