@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
 
 from sluiceway.errors import InvalidJobError
 from sluiceway.redact import CREDENTIAL_HEADERS, redact_unforeseen
+from sluiceway.source.policy import UrlPolicy
 from sluiceway.spec import Entry, load_job
 from sluiceway.spec.entries import without_credentials
+from sluiceway.spec.links import check_url
 
 LINK = "https://me:planted@h/a?sig=planted"
 WHY = "they belong in a secret that auth or headers_secret names"
@@ -148,6 +151,9 @@ def test_of_a_password_in_a_list_of_others_only_that_there_was_one_is_kept() -> 
         assert without_credentials(Entry(raw, "line 1")).raw == raw
 
 
+HOST = "a URL whose host is letters, digits, dots and hyphens (xn-- for others), or an address"
+
+
 @pytest.mark.parametrize(
     ("url", "expected", "shown"),
     [
@@ -157,11 +163,32 @@ def test_of_a_password_in_a_list_of_others_only_that_there_was_one_is_kept() -> 
         ("http:///a", "a URL that names a host, like https://host/path", "http:///a"),
         ("https://[::1/a", "a URL whose host is a name or an address, IPv6 in brackets", "https://[::1/a"),
         ("ftp://h/a", "a URL like https://host/path", "ftp://h/a"),
+        ("https://h/a#part", "a URL without a fragment, which no server sees", "https://h/a"),
+        ("https://h/a\\b", "a URL without spaces, control characters and backslashes", "https://h/a\\b"),
+        ("https://h/a b", "a URL without spaces, control characters and backslashes", "https://h/a b"),
+        ("https://b\u00fccher/a", HOST, "https://b\u00fccher/a"),
+        ("https://h%2eexample/a", HOST, "https://h%2eexample/a"),
+        ("https://h/\u200ba", "a URL of characters that can be printed", "https://h/\u200ba"),
+        ("https://h/" + "a" * 9000, "a URL of at most 8192 characters", "https://h/" + "a" * 70 + "\u2026"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_told(url: str, expected: str, shown: str) -> None:
     (said,) = told(source(type="urls", files=[url]))
     assert said == f"source.files[0].url: expected {expected}, found {shown!r}"
+
+
+@given(st.text(alphabet="aZ0.-_:/?#\\%[]@ \t\u200b\u3002\u212a\u00fc", max_size=12))
+def test_a_url_that_a_document_may_hold_is_not_refused_for_its_spelling_later(odd: str) -> None:
+    try:
+        url = check_url(f"https://{odd}")
+    except PydanticCustomError:
+        return
+    assert UrlPolicy().check(url).scheme == "https"
+
+
+@pytest.mark.parametrize("rest", ["#part", "\\b", " b", ":0/"])
+def test_what_follows_a_value_in_a_url_is_judged_too(rest: str) -> None:
+    assert len(told({**http("start", url="{{ with:base }}" + rest)})) == 1
 
 
 def test_the_names_of_credential_headers_are_spelt_as_they_are_compared() -> None:

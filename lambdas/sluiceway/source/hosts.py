@@ -8,10 +8,11 @@ from __future__ import annotations
 import ipaddress
 import re
 
+from sluiceway.source.policy import MAX_PORT
+
 # An IPv6 address stands in brackets; some CDNs have underscores.
 _SOURCE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]+))?")
 _IPV4 = re.compile(r"[0-9.]+")
-MAX_PORT = 65535
 
 
 def wrong_source(text: str) -> str | None:

@@ -14,12 +14,13 @@ import socket
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from sluiceway.errors import PolicyError, SourceUnreachableError
 from sluiceway.redact import redact_url
 
 MAX_URL_CHARS = 8192
+MAX_PORT = 65535
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 DEFAULT_PORTS = {"https": 443, "http": 80}
 
@@ -90,28 +91,15 @@ class UrlPolicy:
 
     def check(self, url: str) -> Origin:
         """Checks everything that the URL itself tells. Raises PolicyError naming the rule."""
-        _check_characters(url)
-        try:
-            parts = urlsplit(url)
-            host, port = (parts.hostname or "").lower(), parts.port
-        except ValueError:
-            raise PolicyError("not a URL: it cannot be parsed") from None
-        shown = redact_url(url)
-        if parts.scheme not in DEFAULT_PORTS:
-            raise PolicyError(f"{shown}: the scheme must be https, found {parts.scheme or 'none'}")
-        if not host:
-            raise PolicyError(f"{shown}: the URL names no host")
-        if not HOST.fullmatch(host) or port == 0:
-            raise PolicyError(
-                f"{shown}: a host is letters, digits, dots and hyphens (xn-- for others) or an address; a port is not 0"
-            )
+        shown = redact_url(url) if len(url) <= MAX_URL_CHARS else f"a URL of {len(url)} characters"
+        if wrong := wrong_url(url):
+            raise PolicyError(f"{shown}: expected {wrong}")
+        parts = urlsplit(url)
         if parts.username is not None or parts.password is not None:
             raise PolicyError(f"{shown}: user-info in a URL is not allowed; use headers_secret or auth")
-        if "#" in url:
-            raise PolicyError(f"{shown}: a fragment is not allowed, a server never sees it")
-        origin = Origin(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme])
+        origin = Origin(parts.scheme, parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme])
         if not self._is_permitted(origin):
-            raise PolicyError(f"{shown}: host {host} is not in the list of permitted hosts")
+            raise PolicyError(f"{shown}: host {origin.host} is not in the list of permitted hosts")
         if origin.scheme == "http" and not self._is_allowed(origin.host, origin.port):
             raise PolicyError(f"{shown}: plain http is allowed only to hosts named in allowed_sources")
         return origin
@@ -154,11 +142,33 @@ class UrlPolicy:
         return host in self._allowed or f"{host}:{port}" in self._allowed or f"[{host}]:{port}" in self._allowed
 
 
-def _check_characters(url: str) -> None:
+def wrong_url(url: str) -> str | None:
+    """What was expected in the place of `url`, by its spelling alone; None where that is good. User-info is judged
+    elsewhere: of a file in somebody else's list it is told when the file's turn comes."""
     if len(url) > MAX_URL_CHARS:
-        raise PolicyError(f"a URL may have {MAX_URL_CHARS} characters, found {len(url)}")
+        return f"a URL of at most {MAX_URL_CHARS} characters"
     if _FORBIDDEN.search(url):
-        raise PolicyError(f"{redact_url(url)}: control characters, spaces and backslashes are not allowed in a URL")
+        return "a URL without spaces, control characters and backslashes"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "a URL whose host is a name or an address, IPv6 in brackets"
+    if parts.scheme not in DEFAULT_PORTS:
+        return "a URL like https://host/path"
+    if not parts.hostname:
+        return "a URL that names a host, like https://host/path"
+    if not HOST.fullmatch(parts.hostname):
+        return "a URL whose host is letters, digits, dots and hyphens (xn-- for others), or an address"
+    if not _has_good_port(parts):
+        return f"a URL whose port is a number from 1 to {MAX_PORT}"
+    return "a URL without a fragment, which no server sees" if "#" in url else None
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False
 
 
 def _runtime_api(text: str) -> tuple[str, str]:

@@ -1,16 +1,17 @@
 """URLs as users write them: what is wrong with one, told without quoting what may be secret.
 
 Knows that a user or password in a URL is a credential in the clear: it is refused where users write it, and taken out
-where somebody else's list has it. Refuses to know whether a host may be asked: the URL policy says.
+where somebody else's list has it. How a URL may be spelt the URL policy says, so that what is taken here is not refused
+when a file's turn has come. Refuses to know whether a host may be asked.
 """
 
 from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 from sluiceway.redact import REDACTED, USER_INFO, redact_url
+from sluiceway.source.policy import wrong_url
 from sluiceway.spec.mistakes import expected
 
 # The user-info of a URL, whatever characters it has; also of one too broken to be parsed.
@@ -20,24 +21,16 @@ _IN_TEXT = (re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://([^\s/?#]*)@"), re.compile(
 ELSEWHERE = "they belong in a secret that auth or headers_secret names"
 NO_USER = f"a URL without a user or password: {ELSEWHERE}"
 WITH_USER = "one with them"
-MAX_PORT = 65535
 
 
 def check_url(url: str) -> str:
     """Raises the expectation that `url` fails."""
-    if not url.isprintable() or " " in url:
-        raise expected("a URL without spaces and control characters")
     refuse_user_info(url)
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        raise expected("a URL whose host is a name or an address, IPv6 in brackets") from None
-    if parts.scheme not in ("http", "https"):
-        raise expected("a URL like https://host/path")
-    if not parts.hostname:
-        raise expected("a URL that names a host, like https://host/path")
-    if not _has_good_port(parts):
-        raise expected(f"a URL whose port is a number from 1 to {MAX_PORT}")
+    wrong = wrong_url(url)
+    if wrong is None and not url.isprintable():
+        wrong = "a URL of characters that can be printed"
+    if wrong is not None:
+        raise expected(wrong)
     return url
 
 
@@ -74,10 +67,3 @@ def check_texts(value: Any) -> Any:
             for each in value:
                 check_texts(each)
     return value
-
-
-def _has_good_port(parts: SplitResult) -> bool:
-    try:
-        return parts.port is None or parts.port > 0
-    except ValueError:
-        return False

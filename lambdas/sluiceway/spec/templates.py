@@ -65,10 +65,9 @@ def check_url_template(url: str) -> str:
     for _, path in places_of(url):
         check_path(path)
     filled = PLACEHOLDER.sub("x", url)
-    if PLACEHOLDER.match(url):
-        refuse_user_info(filled)
-    else:
-        check_url(filled)
+    refuse_user_info(filled)
+    # A value that stands first may be a whole URL, or the beginning of one.
+    check_url(f"https://{filled}" if PLACEHOLDER.match(url) else filled)
     return url
 
 
