@@ -12,6 +12,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -24,6 +25,8 @@ LOG = logging.getLogger(__name__)
 MAX_LINE = 64 * 1024
 MAX_HEADERS = 200
 DRAIN_BUFFER = 256 * 1024
+CLOSE_SECONDS = 5.0
+ACCEPT_PAUSE_SECONDS = 0.5
 
 
 class BadRequestError(Exception):
@@ -35,7 +38,8 @@ class BodyCutShortError(BadRequestError):
 
 
 class Body:
-    """The bytes of a request. `readinto` returns 0 at the end, raises BodyCutShortError when the peer vanishes."""
+    """The bytes of a request. `readinto` returns 0 at the end, raises BodyCutShortError when the peer vanishes, however
+    it does."""
 
     def __init__(self, stream: BinaryIO, length: int | None, on_first_read: Callable[[], None]) -> None:
         self._stream = stream
@@ -48,6 +52,12 @@ class Body:
     def readinto(self, view: memoryview) -> int:
         if self.done or not len(view):
             return 0
+        try:
+            return self._receive(view)
+        except ConnectionError as error:
+            raise BodyCutShortError("connection lost inside a body") from error
+
+    def _receive(self, view: memoryview) -> int:
         if self._on_first_read is not None:
             self._on_first_read()
             self._on_first_read = None
@@ -129,13 +139,14 @@ Handler = Callable[[Request], Response]
 
 
 class Server:
-    """Listens on 127.0.0.1. `port` 0 takes a free one. `close()` ends every connection and thread."""
+    """Listens on 127.0.0.1. `port` 0 takes a free one. `close()` ends every connection, and waits for handlers that are
+    at work, though not for ever."""
 
     def __init__(self, handler: Handler, port: int = 0, name: str = "local") -> None:
         self._handler = handler
         self._name = name
         self._live: set[socket.socket] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._closing = False
         self._listener = socket.create_server(("127.0.0.1", port), backlog=512)
         self.port: int = self._listener.getsockname()[1]
@@ -147,23 +158,28 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     def close(self) -> None:
-        with self._lock:
+        with self._changed:
             self._closing = True
             live = list(self._live)
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for connection in live:
             _hang_up(connection)
-        self._thread.join(5)
+        self._thread.join(CLOSE_SECONDS)
+        with self._changed:
+            self._changed.wait_for(lambda: not self._live, CLOSE_SECONDS)
 
     def _accept(self) -> None:
         while not self._closing:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:
-                return
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with self._lock:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except OSError as error:
+                if not self._closing:  # too many open files, above all: whoever waits is let in when some close
+                    LOG.warning("%s: a connection has to wait: %s", self._name, error)
+                    time.sleep(ACCEPT_PAUSE_SECONDS)
+                continue
+            with self._changed:
                 self._live.add(connection)
             threading.Thread(target=self._serve, args=(connection,), name=f"{self._name}-http", daemon=True).start()
 
@@ -175,10 +191,11 @@ class Server:
         except (OSError, BadRequestError, ValueError) as error:
             LOG.debug("connection ended: %r", error)
         finally:
-            with self._lock:
-                self._live.discard(connection)
             stream.close()
             connection.close()
+            with self._changed:
+                self._live.discard(connection)
+                self._changed.notify_all()
 
     def _serve_one(self, connection: socket.socket, stream: BinaryIO) -> bool:
         request = _read_request(connection, stream)
