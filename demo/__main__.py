@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from demo.export_api import ExportApi
 ROOT = Path(__file__).parents[1]
 LANDED = Path("landed-demo")
 BUCKET = "demo-landing"
+REPORT = "jobs/jobs/demo/report.jsonl"
 
 
 def job(api: ExportApi) -> dict[str, Any]:
@@ -61,10 +64,32 @@ def main() -> int:
         console.print_json(document.read_text())
         command = ["run", str(document), "--landed", str(LANDED), "--allow-source", api.host]
         console.print(f"$ [bold]sluiceway run demo.json --landed {LANDED} --allow-source {api.host}[/]")
-        code = subprocess.run([sys.executable, "-m", "cli.main", *command], cwd=ROOT).returncode
+        code = run([sys.executable, "-m", "cli.main", *command])
+        if code == Exit.INTERRUPTED:
+            return code
+        report = _read_report()
+        if report is None:
+            console.print(f"[red]No report was written[/]: sluiceway run ended with {code}, and says why above.")
+            return 1
         _show_landed(console)
-        report = _show_report(console)
+        _show_report(console, report)
         return _judge(console, api, code, report)
+
+
+def run(command: Sequence[str]) -> int:
+    """The exit code of a command that shares the terminal. Ctrl-C goes to both, and it is the command that ends by it,
+    in its own time and order; a SIGTERM is handed on."""
+    # A handler, for what is ignored the command would ignore as well: handlers do not outlive the start of a program.
+    interrupt = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with subprocess.Popen(command, cwd=ROOT) as process:
+            terminate = signal.signal(signal.SIGTERM, lambda *_: process.terminate())
+            try:
+                return process.wait()
+            finally:
+                signal.signal(signal.SIGTERM, terminate)
+    finally:
+        signal.signal(signal.SIGINT, interrupt)
 
 
 def _show_landed(console: Console) -> None:
@@ -77,10 +102,15 @@ def _show_landed(console: Console) -> None:
     console.print(table)
 
 
-def _show_report(console: Console) -> list[dict[str, Any]]:
-    (path,) = (ROOT / LANDED).glob("*/jobs/demo/report.jsonl")
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    table = Table(title=str(path.relative_to(ROOT)), title_justify="left")
+def _read_report() -> list[dict[str, Any]] | None:
+    """Its lines; None where the job did not come as far."""
+    for path in (ROOT / LANDED).glob(REPORT):
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    return None
+
+
+def _show_report(console: Console, lines: list[dict[str, Any]]) -> None:
+    table = Table(title=f"{LANDED}/{REPORT}", title_justify="left")
     for column in ("status", "key", "sha256", "error"):
         table.add_column(column, no_wrap=True)
     for line in sorted(lines, key=lambda line: (line["status"] != "STORED", line["key"])):
@@ -89,7 +119,6 @@ def _show_report(console: Console) -> list[dict[str, Any]]:
         status = f"[{colour}]{line['status']}[/]"
         table.add_row(status, line["key"], (line["sha256"] or "")[:8], error)
     console.print(table)
-    return lines
 
 
 def _judge(console: Console, api: ExportApi, code: int, report: list[dict[str, Any]]) -> int:
@@ -116,4 +145,7 @@ def _sha256(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # before or after the command itself
+        sys.exit(Exit.INTERRUPTED)
