@@ -83,7 +83,7 @@ def _state(state: Mapping[str, Any], path: str) -> Iterator[str]:
     if state.get("QueryLanguage", "JSONPath") != "JSONPath":
         yield f"{path}: QueryLanguage {state['QueryLanguage']}"
     for number, retry in enumerate(state.get("Retry", [])):
-        yield from _unknown(retry, _RETRY | {"Comment"}, f"{path}.Retry[{number}]")
+        yield from _unknown(retry, _RETRY, f"{path}.Retry[{number}]")
     for number, catch in enumerate(state.get("Catch", [])):
         yield from _unknown(catch, _CATCH, f"{path}.Catch[{number}]")
     for number, branch in enumerate(state.get("Branches", [])):

@@ -242,7 +242,7 @@ class ContentionError(SluicewayError):
 
 
 class IllegalTransitionError(JobError):
-    """A job or a file was asked to go from one state to another that may not follow it."""
+    """A job was asked to go from one state to another that may not follow it."""
 
 
 def error_named(name: str, message: str) -> SluicewayError | None:

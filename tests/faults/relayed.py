@@ -44,8 +44,8 @@ class World:
         digests: Mapping[str, str] | None = None,
         **options: Any,
     ) -> FileResult:
-        """Its result, PENDING when it was stopped at `until` bytes, or where `until` says so, or because there was no
-        `time_left`: then `carried` is the checkpoint."""
+        """Its result, RETRY_LINK when it was stopped: at `until` bytes, or where `until` says so, or because there was
+        no `time_left`. Then `carried` is the checkpoint."""
         checkpoint = Checkpoint.from_dict(carry) if carry else None
         tally, time_left = Tally.of(checkpoint), time_left or TimeLeft(float("inf"))
 
@@ -62,7 +62,7 @@ class World:
             return tally.on(FileResult.of_error(error))
         if isinstance(ended, Checkpoint):
             self.carried = ended.to_dict()
-            return tally.on(FileResult(FileState.PENDING))
+            return tally.on(FileResult(FileState.RETRY_LINK))
         return ended
 
 

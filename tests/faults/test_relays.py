@@ -50,7 +50,7 @@ def test_a_file_that_changes_in_every_invocation_is_begun_anew_three_times_in_al
         while file.carried is not None:
             results.append(file.invoke(file.carried, until=PART + 1))
         asked = [request.get("range") for request in file.source.requests]
-    assert [result.state for result in results] == [FileState.PENDING] * 4 + [FileState.FAILED]
+    assert [result.state for result in results] == [FileState.RETRY_LINK] * 4 + [FileState.FAILED]
     assert (results[-1].error_type, results[-1].relays) == ("SourceRestartError", 4)
     assert asked.count(None) == 4
     assert unfinished(file.s3) == []
@@ -110,7 +110,7 @@ def test_a_pause_before_a_carried_file_is_opened_keeps_what_it_has(store: Store)
     with world(store, serve(BIG), PLEA, serve(BIG)) as file:
         file.invoke(until=PART + 1, digests=MD5)
         before = file.carried
-        assert file.invoke(before, time_left=short(), digests=MD5).state is FileState.PENDING
+        assert file.invoke(before, time_left=short(), digests=MD5).state is FileState.RETRY_LINK
         assert file.carried is not None and before is not None
         assert (file.carried["offset"], file.carried["idle"]) == (before["offset"], 1)
         lands(file, relays=2)
@@ -145,14 +145,14 @@ def test_a_reply_that_does_not_come_ends_with_the_invocation(store: Store, carri
             file.invoke(until=PART + 1, digests=MD5)
             before = file.carried
         began = time.monotonic()
-        assert file.invoke(before, time_left=soon(), digests=MD5).state is FileState.PENDING
+        assert file.invoke(before, time_left=soon(), digests=MD5).state is FileState.RETRY_LINK
         assert time.monotonic() - began < 5
         lands(file, relays=1 + carried)
 
 
 def test_nothing_is_connected_to_once_time_is_up(store: Store) -> None:
     with world(store, serve(BIG)) as file:
-        assert file.invoke(time_left=TimeLeft(0.0, lambda: 1.0)).state is FileState.PENDING
+        assert file.invoke(time_left=TimeLeft(0.0, lambda: 1.0)).state is FileState.RETRY_LINK
         assert file.source.connections == 0
 
 

@@ -13,7 +13,7 @@ from sluiceway.jobs.states import FILE_ENDS, FileState, JobState
 
 # STAGED is no end, but how many files came so far decides whether any becomes visible.
 # So does RETRY_LINK, which sends the job back for fresh links.
-COUNTED = {state: state.value.lower() for state in FILE_ENDS | {FileState.STAGED, FileState.RETRY_LINK}}
+COUNTED = {state: state.value.lower() for state in FileState}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Counts:
 
     @classmethod
     def of(cls, results: Iterable[FileResult]) -> Counts:
-        """Counts results that are ends, STAGED or RETRY_LINK; any other state raises KeyError: it has no counter."""
+        """Counts what each file has come to."""
         total = cls()
         for result in results:
             stored_bytes = result.bytes if result.state is FileState.STORED else 0

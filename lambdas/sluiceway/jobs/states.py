@@ -1,6 +1,8 @@
-"""The states of a job and of a file, and which may follow which.
+"""The states of a job, which of them may follow which, and the states of a file.
 
-Knows the two transition tables and nothing of where states are stored or who changes them.
+Knows nothing of where states are stored or who changes them. Which end of a file gives way to which is the result's
+affair (files.py), and that no other does is the table's: it refuses a second one, for who repeats an invocation makes
+no mistake.
 """
 
 from __future__ import annotations
@@ -21,8 +23,8 @@ class JobState(StrEnum):
 
 
 class FileState(StrEnum):
-    PENDING = "PENDING"
-    RUNNING = "RUNNING"
+    """What a file has come to. One that waits or is on its way has come to nothing yet, and costs no row."""
+
     STAGED = "STAGED"
     STORED = "STORED"
     SKIPPED = "SKIPPED"
@@ -48,26 +50,8 @@ FILE_ENDS = frozenset({FileState.STORED, FileState.SKIPPED, FileState.REJECTED, 
 UNLANDED = frozenset({FileState.REJECTED, FileState.FAILED})
 OVERRULABLE = UNLANDED | {FileState.SKIPPED}
 
-# PENDING costs no row in the table, so a file's first row may already be its end.
-FILE_TRANSITIONS: dict[FileState, frozenset[FileState]] = {
-    FileState.PENDING: FILE_ENDS | {FileState.RUNNING, FileState.STAGED, FileState.RETRY_LINK},
-    FileState.RUNNING: FILE_ENDS | {FileState.STAGED, FileState.RETRY_LINK},
-    FileState.STAGED: frozenset({FileState.STORED, FileState.SKIPPED, FileState.FAILED, FileState.CANCELLED}),
-    FileState.RETRY_LINK: frozenset({FileState.PENDING, FileState.FAILED, FileState.CANCELLED}),
-    FileState.STORED: frozenset(),
-    FileState.CANCELLED: frozenset(),
-    # Only where another invocation of the same unit, at the same moment, landed the file (FileResult.overrules).
-    **{end: frozenset({FileState.STAGED, FileState.STORED}) for end in OVERRULABLE},
-}
-
 
 def check_job_transition(before: JobState, after: JobState) -> None:
     """Raises IllegalTransitionError unless a job in `before` may become `after`."""
     if after not in JOB_TRANSITIONS[before]:
         raise IllegalTransitionError(f"a job that is {before} cannot become {after}")
-
-
-def check_file_transition(before: FileState, after: FileState) -> None:
-    """Raises IllegalTransitionError unless a file in `before` may become `after`."""
-    if after not in FILE_TRANSITIONS[before]:
-        raise IllegalTransitionError(f"a file that is {before} cannot become {after}")

@@ -27,11 +27,6 @@ def test_only_stored_bytes_count_as_moved() -> None:
     assert Counts.of([FileResult(FileState.REJECTED, 99), FileResult(FileState.SKIPPED, 99)]).bytes == 0
 
 
-def test_a_file_without_an_end_has_no_counter() -> None:
-    with pytest.raises(KeyError):
-        Counts.of([FileResult(FileState.RUNNING)])
-
-
 @pytest.mark.parametrize(
     ("counts", "total", "percent", "expected"),
     [
