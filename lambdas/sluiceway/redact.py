@@ -73,6 +73,14 @@ def remember_secret(secret: str) -> str:
     return secret
 
 
+def remember_header(value: str) -> str:
+    """Keeps the value of a header in mind, also without its scheme or name, as in `Bearer …` and `session=…`; answers
+    with it."""
+    remember_secret(value.rpartition(" ")[2])
+    remember_secret(value.partition("=")[2])
+    return remember_secret(value)
+
+
 def redact_all(text: str) -> str:
     """As `redact_text`, and without the secrets that this process has used."""
     # A copy: other threads may read secrets meanwhile.

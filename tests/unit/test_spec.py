@@ -45,6 +45,11 @@ def test_a_valid_job_is_the_same_after_it_was_written_and_read(document: dict[st
     assert load_job(json.loads(written), "another") == job
 
 
+def test_hosts_of_credentials_are_compared_in_lower_case() -> None:
+    job = load_job(http("download", hosts=["Files.Example:8443", "[::A]"]), "x")
+    assert job.source.download.hosts == ["files.example:8443", "[::a]"]  # type: ignore[union-attr]
+
+
 def test_a_job_without_an_id_gets_the_default() -> None:
     assert load_job(changed(), "default-id").job_id == "default-id"
 
@@ -54,7 +59,7 @@ def source(**more: Any) -> dict[str, Any]:
 
 
 def http(part: str, **more: Any) -> dict[str, Any]:
-    return {"source": {**HTTP, part: {**HTTP[part], **more}}}  # type: ignore[dict-item]
+    return {"source": {**HTTP, part: {**HTTP.get(part, {}), **more}}}  # type: ignore[dict-item]
 
 
 def deep(levels: int) -> list[Any]:
@@ -146,6 +151,11 @@ WRONG: list[tuple[Any, list[str]]] = [
     (http("poll", url_header="Location"), ["source.poll: expected url or url_header, one of them"]),
     (http("poll", status_mapping={"completed": []}),
      ["source.poll.status_mapping.completed: expected at least 1 items"]),
+    (http("download", hosts=["https://files.h", "*", "h/a", "me@h", "h:0"]),
+     [f"source.download.hosts[{n}]: expected HOST or HOST:PORT" for n in range(5)]),
+    (http("download", headers={"X": "{{ nowhere:id }}"}),
+     ["source: expected a place in download.headers that there is, unlike nowhere:id"]),
+    (http("download", headers={"X": "{{ item:id }}"}), ["source: expected a place in download.headers that there is"]),
     (http("files", digests={"sha3": "x"}), ["source.files.digests: expected digests named md5, "]),
     ({"source": {"type": "manifest", "location": "s3://b/k", "format": "xml"}}, ["source.format: expected jsonl, "]),
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from sluiceway.errors import PolicyError, SecretError
-from sluiceway.redact import remember_secret
+from sluiceway.redact import remember_header
 
 # Behind the prefix. infra/permissions.py closes it by the roles; here it is closed with a clear word.
 KEYS = "keys/"
@@ -33,8 +33,7 @@ class Secrets:
         outside the prefix, SecretError for a secret that cannot be read or holds something else."""
         headers = _parse_headers(name, self.text(name))
         for value in headers.values():
-            remember_secret(value)
-            remember_secret(value.rpartition(" ")[2])  # without its scheme, as in `Bearer …`
+            remember_header(value)
         return headers
 
     def text(self, name: str) -> str:

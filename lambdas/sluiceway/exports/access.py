@@ -1,14 +1,15 @@
 """How the files of an export are asked for: credentials by host, further headers, and a link that must be asked for.
 
-Knows the object that DispatchFiles leaves for ProcessFile: names of secrets, never secrets. Imports no Pydantic.
+Knows the object that DispatchFiles leaves for ProcessFile. It names secrets and holds none of Secrets Manager's; what a
+reply of the API told for a header stands in it as in export.json. Imports no Pydantic.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import NotInReplyError
@@ -16,7 +17,8 @@ from sluiceway.exports.asking import UNAUTHORIZED, Api, host_of
 from sluiceway.exports.credentials import ISSUED
 from sluiceway.job_files import get_json
 from sluiceway.jobs.files import FileTask
-from sluiceway.redact import redact_url
+from sluiceway.redact import redact_url, remember_header
+from sluiceway.source.policy import DEFAULT_PORTS
 
 if TYPE_CHECKING:
     from sluiceway.wiring import Services
@@ -30,7 +32,9 @@ _read: dict[str, dict[str, Any]] = {}
 
 
 def access_of(services: Services, key: str) -> dict[str, Any]:
-    """`{"auth", "hosts", "headers", "link"?: {"link", "headers"}}`, read once a process: its key holds its digest."""
+    """`{"auth", "hosts", "headers", "told"?, "headers_secret"?}`: `headers` are for every host, the others for `hosts`
+    alone; and the same of the request for a file's link under `link`, where there is one, with its JMESPath as `link`.
+    Read once a process: its key holds its digest."""
     if key not in _read:
         _read[key] = get_json(services, key)
     return _read[key]
@@ -44,7 +48,7 @@ def reachable(services: Services, job: JobRow, task: FileTask) -> FileTask:
     access = access_of(services, task.access)
     if "link" in access:
         task = replace(task, url=_ask_for_link(services, job, task, access["link"]))
-    return replace(task, url=services.credentials.sign(_auth(job, task, access), "GET", task.url, {}).url)
+    return replace(task, url=services.credentials.sign(_auth(job, task, access, "auth"), "GET", task.url, {}).url)
 
 
 def headers_for(services: Services, job: JobRow, task: FileTask) -> dict[str, str]:
@@ -52,7 +56,8 @@ def headers_for(services: Services, job: JobRow, task: FileTask) -> dict[str, st
     if task.access is None:
         return {}
     access = access_of(services, task.access)
-    return services.credentials.sign(_auth(job, task, access), "GET", task.url, access["headers"]).headers
+    headers = _headers(services, task.url, access)
+    return services.credentials.sign(_auth(job, task, access, "auth"), "GET", task.url, headers).headers
 
 
 def renew(services: Services, job: JobRow, task: FileTask, status: int, since: float) -> bool:
@@ -64,10 +69,23 @@ def renew(services: Services, job: JobRow, task: FileTask, status: int, since: f
     return (status == UNAUTHORIZED and services.credentials.renew(auth, since)) or "link" in access
 
 
-def _auth(job: JobRow, task: FileTask, access: Mapping[str, Any]) -> Mapping[str, Any]:
-    hosts = access["hosts"]
-    is_known = ANY_HOST in hosts or host_of(task.url) in hosts
-    return _with_place(job, task, access["auth"], "auth") if is_known else NONE
+def _auth(job: JobRow, task: FileTask, access: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    return _with_place(job, task, access["auth"], part) if is_known(task.url, access["hosts"]) else NONE
+
+
+def _headers(services: Services, url: str, access: Mapping[str, Any]) -> dict[str, str]:
+    secret = access.get("headers_secret")
+    if not is_known(url, access["hosts"]):
+        return dict(access["headers"])
+    told = {name: remember_header(value) for name, value in access.get("told", {}).items()}
+    return {**access["headers"], **told, **(services.secrets.headers(secret) if secret else {})}
+
+
+def is_known(url: str, hosts: Collection[str]) -> bool:
+    """Whether the URL's host is one of `hosts`, in which its scheme's own port may be written and may not."""
+    port = f":{DEFAULT_PORTS.get(urlsplit(url).scheme)}"
+    host = host_of(url).removesuffix(port)
+    return ANY_HOST in hosts or host in hosts or host + port in hosts
 
 
 def _with_place(job: JobRow, task: FileTask, auth: Mapping[str, Any], part: str) -> Mapping[str, Any]:
@@ -82,10 +100,8 @@ def _ask_for_link(services: Services, job: JobRow, task: FileTask, link: Mapping
     import jmespath
 
     url = task.url
-    auth = _with_place(job, task, link["auth"], "link") if host_of(url) in link["hosts"] else NONE
-    api = Api(services.source, services.credentials, auth)
-    secret = services.secrets.headers(link["headers_secret"]) if link["headers_secret"] else {}
-    reply = api.check(api.ask("GET", url, headers={**link["headers"], **secret}), url)
+    api = Api(services.source, services.credentials, _auth(job, task, link, "link"))
+    reply = api.check(api.ask("GET", url, headers=_headers(services, url, link)), url)
     found = jmespath.search(link["link"], api.parse(reply, url))
     if not isinstance(found, str):
         raise NotInReplyError(f"{redact_url(url)}: {link['link']!r} finds no link in {api.shown(reply.body)}")

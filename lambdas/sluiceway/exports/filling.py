@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode, urljoin
 import jmespath
 
 from sluiceway.errors import NotInReplyError
-from sluiceway.redact import redact_url
+from sluiceway.redact import CREDENTIAL_HEADERS, redact_url, remember_header
 from sluiceway.spec.requests import Request
 from sluiceway.spec.templates import HEADER_NAME, PLACEHOLDER, split_place
 
@@ -98,6 +98,8 @@ class Places:
         for name, value in filled.items():
             if not HEADER_NAME.fullmatch(name) or not all(char.isprintable() or char == "\t" for char in value):
                 raise NotInReplyError(f"header {name}: what the reply holds for it is no value of a header")
+            if name.lower() in CREDENTIAL_HEADERS:
+                remember_header(value)
         return filled
 
     def text(self, template: str) -> str:

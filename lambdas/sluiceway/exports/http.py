@@ -122,8 +122,6 @@ def close(services: Services, source: HttpSource, row: JobRow, *, landed: bool) 
 
 def api_of(services: Services, source: HttpSource) -> Api:
     headers = services.secrets.headers(source.headers_secret) if source.headers_secret else {}
-    for value in headers.values():
-        services.credentials.note(value)
     return Api(services.source, services.credentials, plain(source.auth), headers)
 
 

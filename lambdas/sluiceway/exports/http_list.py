@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 import jmespath
 
@@ -31,6 +31,7 @@ from sluiceway.source.client import Reply
 from sluiceway.spec import Entry
 from sluiceway.spec.auth import NoAuth
 from sluiceway.spec.http_source import HttpSource, Pagination
+from sluiceway.spec.templates import PLACEHOLDER, is_told, split_place
 
 if TYPE_CHECKING:
     from sluiceway.aws.rows import JobRow
@@ -223,35 +224,43 @@ def _entry(source: HttpSource, places: Places, item: Any, n: int, base: str, acc
         raise NotInReplyError(f"{redact_url(base)}: {files.url!r} finds no URL in {where}, {shown}")
     if files.name is not None:
         fields["key"] = places.text(files.name)
-    if files.headers_secret:
-        fields["headers_secret"] = files.headers_secret
     return Entry(fields, where, literal=True, access=access)
 
 
 def _write_access(services: Services, source: HttpSource, row: JobRow, export: Export, places: Places) -> str | None:
     """Leaves for ProcessFile how files are asked for; None where their URLs are enough."""
-    download, link = source.download, source.files.link
+    download, link, secret = source.download, source.files.link, source.files.headers_secret
     own = plain(source.auth)
     auth = own if download.auth == "inherit" else plain(NoAuth()) if download.auth == "none" else plain(download.auth)
-    if auth["type"] == "none" and not download.headers and link is None:
+    if auth["type"] == "none" and not download.headers and secret is None and link is None:
         return None
     request = source.files.request
     asked = [host_of(places.request(request).url)] if request is not None else []
     hosts = list(dict.fromkeys((*export.hosts, *asked)))
-    access: dict[str, Any] = {
-        "auth": auth,
-        "hosts": download.hosts or hosts,
-        "headers": places.headers(download.headers),
-    }
+    access = {"auth": auth, "hosts": download.hosts or hosts, **_headers(places, download.headers, secret)}
     if link is not None:
-        access["link"] = {
-            "link": link.link,
-            "headers": {"Accept": "application/json", **places.headers(link.headers)},
-            "auth": own,
-            "hosts": hosts,
-            "headers_secret": source.headers_secret,
-        }
+        headers = _headers(places, {"Accept": "application/json", **link.headers}, source.headers_secret)
+        hosts = list(dict.fromkeys((*hosts, *_named_host(places, link.url))))
+        access["link"] = {"link": link.link, "auth": own, "hosts": hosts, **headers}
     return put_access(services, row, access)
+
+
+def _headers(places: Places, headers: Mapping[str, str], secret: str | None) -> dict[str, Any]:
+    """Of what access.py reads: the headers for every host, those in which a reply has a say, and a secret's."""
+    filled, told = places.headers(headers), {name for name, value in headers.items() if is_told(value)}
+    return {
+        "headers": {name: value for name, value in filled.items() if name not in told},
+        "told": {name: value for name, value in filled.items() if name in told},
+        "headers_secret": secret,
+    }
+
+
+def _named_host(places: Places, template: str) -> list[str]:
+    """The host that a template names without the help of an item, which must not choose where credentials go."""
+    of_item = (each.start() for each in PLACEHOLDER.finditer(template) if split_place(each[1])[0] in ("item", "file"))
+    url = places.url(template[: next(of_item, None)])
+    # With nothing behind it a host may go on in the item.
+    return [host_of(url)] if urlsplit(url).path else []
 
 
 def put_access(services: Services, row: JobRow, access: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from sluiceway.spec.requests import Request, Start
 from sluiceway.spec.templates import (
     HeaderName,
     Headers,
+    Host,
     JmesPath,
     SecretName,
     Template,
@@ -162,14 +163,15 @@ class Files(Strict):
 
 
 class Download(Strict):
-    """How the files are asked for. `auth` "inherit" is the API's own, sent to the hosts of the API's requests, or to
-    `hosts`, and to no other; "none" suits links that carry their own signature."""
+    """How the files are asked for. `auth` "inherit" is the API's own; "none" suits links that carry a signature of
+    theirs. What may be secret (credentials, the headers of `files.headers_secret`, and those in which a reply has a
+    say) is sent to the hosts of the API's requests, or to `hosts` in their place, and to no other."""
 
     auth: Annotated[
         Annotated[Literal["inherit", "none"], Tag("word")] | Annotated[Auth, Tag("scheme")],
         Discriminator(_word_or_scheme),
     ] = "none"
-    hosts: list[Annotated[str, Field(min_length=1)]] = []
+    hosts: list[Host] = []
     headers: Headers = {}
 
 
@@ -224,13 +226,10 @@ class HttpSource(Strict):
 
     @model_validator(mode="after")
     def _places_are_there(self) -> HttpSource:
-        for where, request, names in self._requests():
-            for place, path in request.places:
-                if place is not None and not self._is_there(place, path, names):
+        for where, places, names in self._places():
+            for place, path in places:
+                if not self._is_there(place, path, names):
                     raise expected(f"a place in {where} that there is, unlike {place}:{path}")
-        for place, path in places_of(self.files.name):
-            if not (place == "item" or (place, path) == ("file", "number") or self._is_there(place, path, self.names)):
-                raise expected(f"a place in files.name that there is, unlike {place}:{path}")
         return self
 
     @field_validator("auth")
@@ -244,22 +243,21 @@ class HttpSource(Strict):
     def starts(self) -> list[Start]:
         return self.start if isinstance(self.start, list) else [self.start]
 
-    @property
-    def names(self) -> set[str]:
-        return {each.name for each in self.starts if each.name}
-
-    def _requests(self) -> list[tuple[str, Request, set[str]]]:
-        """Each request, and what the requests before it are called."""
-        found: list[tuple[str, Request, set[str]]] = []
+    def _places(self) -> list[tuple[str, list[tuple[str | None, str]], set[str]]]:
+        """Where templates stand, the places they refer to, and what the requests before them and, where there is an
+        item, it and its file are called."""
+        found: list[tuple[str, list[tuple[str | None, str]], set[str]]] = []
         seen: set[str] = set()
         for n, start in enumerate(self.starts):
-            found.append((f"start[{n}]" if isinstance(self.start, list) else "start", start, set(seen)))
+            found.append((f"start[{n}]" if isinstance(self.start, list) else "start", start.places, set(seen)))
             seen |= {start.name} if start.name else set()
         others = {"poll": self.poll, "files.request": self.files.request, "finish": self.finish, "abort": self.abort}
-        found += [(where, request, seen) for where, request in others.items() if request is not None]
+        found += [(where, request.places, seen) for where, request in others.items() if request is not None]
+        found.append(("download.headers", places_of(self.download.headers), seen))
+        found.append(("files.name", places_of(self.files.name), seen | {"item", "file"}))
         if self.files.link is not None:
-            asked = Request(url=self.files.link.url, headers=self.files.link.headers)
-            found.append(("files.link", asked, seen | {"item"}))
+            found.append(("files.link.headers", places_of(self.files.link.headers), seen))
+            found.append(("files.link", places_of(self.files.link.url), seen | {"item", "file"}))
         return found
 
     def _is_there(self, place: str | None, path: str, names: set[str]) -> bool:
@@ -272,4 +270,6 @@ class HttpSource(Strict):
                 return path in self.values
             case "callback":
                 return path == "url" and self.wait == "callback"
+            case "file":
+                return path == "number" and place in names
         return place in names

@@ -15,6 +15,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator, Field
 
 from sluiceway.redact import CREDENTIAL_HEADERS
+from sluiceway.source.hosts import wrong_source
 from sluiceway.spec.links import ELSEWHERE, check_texts, check_url, refuse_user_info
 from sluiceway.spec.mistakes import expected, found
 
@@ -89,10 +90,23 @@ def _is_from_a_reply(value: str) -> bool:
     return are_replies and AROUND.fullmatch(PLACEHOLDER.sub("", value)) is not None
 
 
+def is_told(value: str) -> bool:
+    """Whether a reply has a say in the value: it may be a credential then, whatever its header is called."""
+    return any(place not in NO_REPLIES for place, _ in places_of(value))
+
+
+def check_host(host: str) -> str:
+    wrong = wrong_source(host)
+    if wrong is not None:
+        raise expected(f"{wrong}, as the links have it")
+    return host.lower()
+
+
 JmesPath = Annotated[str, Field(min_length=1), AfterValidator(check_path)]
 Url = Annotated[str, AfterValidator(check_url)]
 Template = Annotated[str, Field(min_length=1), AfterValidator(check_template)]
 UrlTemplate = Annotated[str, Field(min_length=1), AfterValidator(check_url_template)]
 Headers = Annotated[dict[str, str], AfterValidator(check_headers)]
 HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+Host = Annotated[str, AfterValidator(check_host)]
 SecretName = Annotated[str, Field(min_length=1, max_length=512)]
