@@ -65,7 +65,8 @@ def process_unit(
 ) -> Worked:
     """Lands the files of a unit that have no end yet. A job that is another execution's, ended, cancelled, past its
     deadline or its failure limit gets no more files, and what was carried is aborted. An error that is nobody's fault
-    but ours is raised once every file of the unit has had its turn; NoProgressError after two idle invocations."""
+    but ours ends its own file where others of the unit must go on; where all have had their turn it is raised. So is
+    NoProgressError after two idle invocations."""
     job = _open_again(services, services.jobs.find(job_id), execution)
     carry = carry or {"idle": 0, "files": {}, "whole": None}
     if job is None or not may_begin(services, job, execution):
@@ -156,7 +157,7 @@ class _Work:
     _pending: list[Ended] = field(default_factory=list[Ended])
     _ended: list[Ended] = field(default_factory=list[Ended])
     _checkpoints: dict[str, Any] = field(default_factory=dict[str, Any])
-    _unexpected: list[Exception] = field(default_factory=list[Exception])
+    _broken: list[tuple[FileTask, Exception]] = field(default_factory=list[tuple[FileTask, Exception]])
     _held_since: float = field(default_factory=time.monotonic)
     _may_begin: bool = True
 
@@ -179,9 +180,12 @@ class _Work:
                 if time.monotonic() - self._held_since >= HOLD_SECONDS:
                     self._record()
         self._record()
-        if self._unexpected:
-            raise self._unexpected[0]
         self.is_done = not self._checkpoints and not ((waiting or self.is_postponed) and self._may_begin)
+        if self._broken:
+            from sluiceway.steps.unforeseen import ends_of
+
+            self._pending += ends_of(self._broken, others_go_on=self.needs_memory or not self.is_done)
+            self._record()
         return self._ended, self._checkpoints
 
     def _goes_on(self) -> bool:
@@ -191,7 +195,7 @@ class _Work:
         try:
             result = future.result()
         except Exception as error:  # raised at the end: the neighbours come first
-            self._unexpected.append(error)
+            self._broken.append((task, error))
             return
         if isinstance(result, Checkpoint):
             self._checkpoints[task.file_id] = result.to_dict()
