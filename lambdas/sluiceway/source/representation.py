@@ -5,12 +5,16 @@ Pure: headers in, facts or errors out. Everything here follows RFC 9110.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from sluiceway.errors import RangesRefusedError, SourceProtocolError, SourceRestartError
 
+# As JSON writes it. A validator is carried from one invocation to the next in a checkpoint of under 4 KB, and HTTP sets
+# it no bound; those of common servers have up to a hundred characters.
+MAX_VALIDATOR_CHARS = 512
 CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
@@ -31,7 +35,12 @@ def announced_length(headers: Mapping[str, str], shown: str) -> int | None:
 def strong_validator(headers: Mapping[str, str]) -> str | None:
     """What If-Range may carry (RFC 9110, 13.1.5): a strong ETag, else a Last-Modified that is a strong one, else None.
     A date is strong when the reply was made at least a second later (8.8.2.2): within one second a file may change
-    twice."""
+    twice. One that is too long to be carried counts as none."""
+    found = _strong(headers)
+    return found if found is not None and len(json.dumps(found)) <= MAX_VALIDATOR_CHARS else None
+
+
+def _strong(headers: Mapping[str, str]) -> str | None:
     etag = headers.get("etag", "")
     if etag.startswith('"'):
         return etag

@@ -10,7 +10,13 @@ import pytest
 from urllib3 import HTTPHeaderDict
 
 from sluiceway.errors import DigestMismatchError, RangesRefusedError, SourceProtocolError, SourceRestartError
-from sluiceway.source.representation import announced_length, check_rest, is_end, strong_validator
+from sluiceway.source.representation import (
+    MAX_VALIDATOR_CHARS,
+    announced_length,
+    check_rest,
+    is_end,
+    strong_validator,
+)
 from sluiceway.source.retry import RetryBudget, parse_retry_after
 from sluiceway.source.stated import stated_digests
 
@@ -19,6 +25,8 @@ B64 = {
     name: base64.b64encode(hashlib.new(name, DATA).digest()).decode() for name in ("md5", "sha1", "sha256", "sha512")
 }
 HEX = {name: hashlib.new(name, DATA).hexdigest() for name in B64}
+# JSON writes each of its quotes as two characters, and two around it.
+LONGEST = '"' + "e" * (MAX_VALIDATOR_CHARS - 6) + '"'
 TUESDAY = "Tue, 15 Nov 1994 08:12:31 GMT"
 
 
@@ -139,6 +147,9 @@ def test_a_length_that_is_none_is_refused(text: str) -> None:
         ({"last-modified": TUESDAY, "date": "Tue, 15 Nov 1994 08:12:32 GMT"}, TUESDAY),
         ({"last-modified": "yesterday", "date": TUESDAY}, None),
         ({"etag": 'W/"a"', "last-modified": TUESDAY, "date": "Wed, 16 Nov 1994 08:12:32 GMT"}, None),
+        ({"etag": LONGEST}, LONGEST),
+        ({"etag": LONGEST[:-1] + 'e"'}, None),
+        ({"etag": '"' + "é" * 100 + '"'}, None),
     ],
 )
 def test_strong_validator(headers: Mapping[str, str], expected: str | None) -> None:
