@@ -1,5 +1,4 @@
-"""Units of files whose source cannot resume, under a clock of the tests' own: every answer of the source takes as long
-as it is told to."""
+"""Units of files under a clock of the tests' own: every answer of the source takes as long as it is told to."""
 
 from __future__ import annotations
 
@@ -12,6 +11,7 @@ from sluiceway.jobs.units import Unit
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.processing import next_step, process_unit
 from tests.support.deployment import Deployment
+from tests.support.ranges import RangeSource
 from tests.support.source import Body, Reply, Request, SourceServer
 
 JOB = "late"
@@ -34,9 +34,9 @@ def taking(clock: Clock, seconds: float) -> Callable[[Request], Reply]:
     return answer
 
 
-def unit_of(deployment: Deployment, source: SourceServer, count: int) -> dict[str, Any]:
+def unit_of(deployment: Deployment, source: SourceServer | RangeSource, count: int, size: int = SIZE) -> dict[str, Any]:
     owner = {"execution": deployment.new_execution(), "job_id": JOB}
-    files = [{"url": source.url(f"/{n}"), "size": SIZE} for n in range(count)]
+    files = [{"url": source.url(f"/{n}"), "size": size} for n in range(count)]
     deployment.start({"job_id": JOB, "source": {"type": "urls", "files": files}}, owner["execution"])
     answer = deployment.invoke("dispatch_files", owner)
     (unit,) = json.loads(deployment.read(answer["units_key"]))
