@@ -14,6 +14,7 @@ from typing import Any
 from sluiceway.aws.rows import JobRow
 from sluiceway.errors import FieldError, InvalidJobError, NotOwnerError, SluicewayError
 from sluiceway.exports import sources
+from sluiceway.exports.once import DoubledFieldError, once
 from sluiceway.job_files import DOCUMENT, get_bytes, key_of, put_json
 from sluiceway.jobs.states import JobState
 from sluiceway.spec import Job, load_job
@@ -52,14 +53,14 @@ def _read_document(services: Services, request: Any) -> Any | SluicewayError:
     if job.keys() != {"bucket", "key"}:
         return job
     try:
-        return json.loads(get_bytes(services, job["bucket"], job["key"]))
+        return json.loads(get_bytes(services, job["bucket"], job["key"]), object_pairs_hook=once)
     except SluicewayError as error:
         return error
     except (ValueError, RecursionError) as error:
         # The parser's text names line and column and does not quote the document.
         text = (
             str(error)
-            if isinstance(error, json.JSONDecodeError)
+            if isinstance(error, json.JSONDecodeError | DoubledFieldError)
             else "bytes that are not UTF-8, or too many digits or levels"
         )
         return InvalidJobError([FieldError("job", f"not valid JSON: {text}")])

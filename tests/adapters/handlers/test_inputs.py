@@ -55,6 +55,14 @@ def test_a_pointer_to_no_document_fails_the_job(
     assert (answer["job_id"], answer["status"]) == (JOB, "FAILED")
 
 
+def test_a_field_that_stands_twice_in_a_document_is_named(deployment: Deployment) -> None:
+    body = b'{"source": {"type": "urls", "files": []}, "commit": "per-file", "commit": "all-or-nothing"}'
+    deployment.client("s3").put_object(Bucket=deployment.jobs_bucket, Key="requests/x", Body=body)
+    pointer = {"bucket": deployment.jobs_bucket, "key": "requests/x"}
+    with pytest.raises(InvalidJobError, match="job: not valid JSON: the field 'commit' twice in one object"):
+        deployment.start(pointer, deployment.new_execution(), job_id=JOB)
+
+
 def test_a_pointer_to_a_document_is_followed(deployment: Deployment, source: SourceServer) -> None:
     body = json.dumps(document(source)).encode()
     deployment.client("s3").put_object(Bucket=deployment.jobs_bucket, Key="requests/x", Body=body)
