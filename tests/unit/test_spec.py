@@ -45,6 +45,11 @@ def test_a_valid_job_is_the_same_after_it_was_written_and_read(document: dict[st
     assert load_job(json.loads(written), "another") == job
 
 
+def test_a_files_number_may_stand_in_its_name_and_in_the_request_for_its_link() -> None:
+    link = {"url": "https://h/{{ item:id }}/{{ file:number }}"}
+    assert load_job(http("files", link=link, name="{{ file:number }}.csv"), "x").job_id == "x"
+
+
 def test_hosts_of_credentials_are_compared_in_lower_case() -> None:
     job = load_job(http("download", hosts=["Files.Example:8443", "[::A]"]), "x")
     assert job.source.download.hosts == ["files.example:8443", "[::a]"]  # type: ignore[union-attr]
@@ -156,6 +161,12 @@ WRONG: list[tuple[Any, list[str]]] = [
     (http("download", headers={"X": "{{ nowhere:id }}"}),
      ["source: expected a place in download.headers that there is, unlike nowhere:id"]),
     (http("download", headers={"X": "{{ item:id }}"}), ["source: expected a place in download.headers that there is"]),
+    (http("files", link={"url": "https://h/{{ file:name }}"}),
+     ["source: expected a place in files.link that there is, unlike file:name"]),
+    (http("files", link={"url": "https://h/", "headers": {"X": "{{ item:id }}"}}),
+     ["source: expected a place in files.link.headers that there is, unlike item:id"]),
+    (http("start", body="{{ file:number }}"),
+     ["source: expected a place in start that there is, unlike file:number"]),
     (http("files", digests={"sha3": "x"}), ["source.files.digests: expected digests named md5, "]),
     ({"source": {"type": "manifest", "location": "s3://b/k", "format": "xml"}}, ["source.format: expected jsonl, "]),
 ]  # fmt: skip
