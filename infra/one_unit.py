@@ -13,8 +13,6 @@ from constructs import Construct
 from infra.functions import Functions
 from infra.invoke import Waits, invoke
 
-# Step Functions runs at most 40 items of an inline Map at once.
-SEGMENTS_AT_ONCE = 40
 # They share the history of their child: throttled all the time, and relayed between, they still keep within it.
 SEGMENT_WAITS = Waits(first=300, longest=900)
 
@@ -64,7 +62,8 @@ def _move_segments(scope: Construct, functions: Functions) -> sfn.Map:
             "run.$": "$.run",
             "n.$": "$$.Map.Item.Value",
         },
-        max_concurrency=SEGMENTS_AT_ONCE,
+        # At most 40 (transfer/segments.py), and no more than the job allows.
+        max_concurrency_path="$.split.at_once",
         result_path=sfn.JsonPath.DISCARD,
     )
     return move_segments.item_processor(move_segment)

@@ -12,10 +12,9 @@ import pytest
 
 from bench.scale import CHOICE_EVENTS, MAX_EVENTS, TASK_EVENTS, TB, Job, needs
 from infra.alarms import THROTTLES_IN_FIVE_MINUTES
-from infra.one_unit import SEGMENTS_AT_ONCE
 from infra.settings import Settings
 from sluiceway.cost import Machine
-from sluiceway.transfer.segments import MAX_SEGMENTS
+from sluiceway.transfer.segments import MAX_AT_ONCE, MAX_SEGMENTS
 from tests.infra.names import TASKS
 from tests.infra.template import Template, states_of
 
@@ -84,7 +83,7 @@ def test_a_file_that_waits_until_the_deadline_keeps_within_its_history(retries: 
 def test_segments_that_wait_until_the_deadline_keep_within_the_history_they_share(retries: dict[str, Retry]) -> None:
     split = needs(Job("split", 1, 5 * TB, split=True, memory_mb=5120))
     of_segments = split.child_events * MAX_SEGMENTS / split.segments
-    shared = {"states": MAX_SEGMENTS, "lanes": SEGMENTS_AT_ONCE}
+    shared = {"states": MAX_SEGMENTS, "lanes": MAX_AT_ONCE}
     assert most_events(retries["MoveSegment"], of_segments, **shared) < MAX_EVENTS
     # As long as others wait would be too short.
     assert most_events(retries["ProcessFile"], of_segments, **shared) > MAX_EVENTS

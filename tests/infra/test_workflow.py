@@ -96,8 +96,7 @@ def test_a_segment_goes_on_until_it_is_moved(states: dict[str, dict[str, Any]]) 
         "IsSegmentMoved": {"MoveSegment", "SegmentMoved"},
         "SegmentMoved": set(),
     }
-    # Step Functions runs at most 40 items of an inline Map at once.
-    assert states["MoveSegments"]["MaxConcurrency"] <= 40
+    assert states["MoveSegments"]["MaxConcurrencyPath"] == "$.split.at_once"
     assert states["MoveSegments"]["ResultPath"] is None
     handed = {"job_id", "execution", "unit", "split", "run", "n"}
     assert set(states["MoveSegments"]["ItemSelector"]) == {f"{name}.$" for name in handed}

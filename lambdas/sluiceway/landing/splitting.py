@@ -35,14 +35,14 @@ from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
 from sluiceway.transfer.plan import Limits, Plan, fits, plan_parts
-from sluiceway.transfer.segments import COMBINABLE, SegmentSum, combine, plan_segments
+from sluiceway.transfer.segments import COMBINABLE, MAX_AT_ONCE, SegmentSum, combine, plan_segments
 from sluiceway.transfer.verify import Expectation, check_size
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A file being moved in `segments` segments of parts of `part_bytes`. `stated` are the CRCs that
-    its source states. JSON-ready by `asdict`: no URL is in it."""
+    """A file being moved in `segments` segments of parts of `part_bytes`, `at_once` of them at a time. `stated` are the
+    CRCs that its source states. JSON-ready by `asdict`: no URL is in it."""
 
     upload_id: str
     attempt: str
@@ -52,6 +52,7 @@ class Split:
     segment_bytes: int
     segments: int
     stated: Mapping[str, str] = field(default_factory=dict[str, str])
+    at_once: int = MAX_AT_ONCE
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Split:

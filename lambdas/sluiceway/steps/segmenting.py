@@ -34,7 +34,7 @@ from sluiceway.steps.refreshing import awaits_link, retry_link, wants_link
 from sluiceway.steps.relays import count_idle
 from sluiceway.steps.tools import options_of, reachable, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Position
-from sluiceway.transfer.segments import SEGMENT_BYTES, SegmentSum
+from sluiceway.transfer.segments import MAX_AT_ONCE, SEGMENT_BYTES, SegmentSum
 from sluiceway.wiring import Services
 
 
@@ -79,9 +79,17 @@ def try_split(
             split_bytes=services.config.split_bytes,
             segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),
         )
-    if isinstance(split, Split):
-        services.segments.put(job.job_id, job.run, task, split.attempt, None, None, tally.measured().to_dict())
-    return split
+    if not isinstance(split, Split):
+        return split
+    services.segments.put(job.job_id, job.run, task, split.attempt, None, None, tally.measured().to_dict())
+    return replace(split, at_once=_at_once(services, job))
+
+
+def _at_once(services: Services, job: JobRow) -> int:
+    """Segments of a file: no more functions than its host has slots, or all but those would be paid for waiting."""
+    asked = (job.limits.get(name) for name in ("max_concurrency", "max_concurrency_per_host"))
+    limits: list[int] = [limit for limit in asked if limit]
+    return min(MAX_AT_ONCE, services.config.max_concurrency, *limits)
 
 
 def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLeft) -> dict[str, Any] | None:

@@ -15,6 +15,8 @@ from sluiceway.transfer.plan import MIB
 
 # DESIGN: at most so many, so that a file's execution stays far below 25,000 events.
 MAX_SEGMENTS = 400
+# Step Functions runs at most 40 items of an inline Map at once.
+MAX_AT_ONCE = 40
 # Long enough that starting a function is nothing beside it, short enough to end in one invocation.
 SEGMENT_BYTES = 256 * MIB
 

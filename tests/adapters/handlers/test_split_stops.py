@@ -171,6 +171,24 @@ def test_no_more_segments_of_a_host_are_asked_for_at_once_than_the_job_allows(
     assert deployment.invoke("complete_job", owner)["files"]["stored"] == 1
 
 
+@pytest.mark.parametrize(
+    ("limits", "at_once"),
+    [
+        ({}, 40),
+        ({"max_concurrency": 200}, 40),
+        ({"max_concurrency": 7}, 7),
+        ({"max_concurrency": 7, "max_concurrency_per_host": 3}, 3),
+        ({"max_concurrency": 3, "max_concurrency_per_host": 7}, 3),
+    ],
+)
+def test_no_more_functions_are_begun_than_may_ask_the_host(
+    deployment: Deployment, ranges: RangeSource, limits: dict[str, int], at_once: int
+) -> None:
+    _, (event,) = dispatched(deployment, ranges.url("/large"), **limits)
+    # Step Functions runs at most 40 items of an inline Map at once.
+    assert deployment.invoke("process_file", event)["split"]["at_once"] == at_once
+
+
 def test_a_segment_whose_host_gives_it_no_turn_goes_on_in_the_next_invocation(
     deployment: Deployment, ranges: RangeSource, clock: Clock
 ) -> None:
@@ -227,13 +245,14 @@ def test_two_invocations_in_a_row_without_a_byte_end_the_segment(
     begun = deployment.invoke("process_file", event)
 
     def late(sending: Sending) -> None:
-        clock.now = float(sending.offset >= 6 * MIB)
+        if sending.offset >= 6 * MIB:
+            clock.now = 1.0
 
     # The first moves a part, so the next may be idle once.
     watched.on_piece = late
     onward = deployment.invoke("move_segment", {**begun, "split": wide(begun["split"]), "n": 0})
     assert (onward["position"]["offset"], onward["idle"]) == (5 * MIB, 0)
-    clock.now = 1.0
+    watched.on_piece = lambda _: None
     onward = deployment.invoke("move_segment", onward)
     assert (onward["position"]["offset"], onward["idle"]) == (5 * MIB, 1)
     with pytest.raises(NoProgressError) as error:
