@@ -35,7 +35,7 @@ from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
 from sluiceway.transfer.plan import Limits, Plan, fits, plan_parts
-from sluiceway.transfer.segments import COMBINABLE, MAX_AT_ONCE, SegmentSum, combine, plan_segments
+from sluiceway.transfer.segments import COMBINABLE, MAX_AT_ONCE, PART_BYTES, SegmentSum, combine, plan_segments
 from sluiceway.transfer.verify import Expectation, check_size
 
 
@@ -91,12 +91,9 @@ def begin_split(
         raise LengthMismatchError(
             f"expected {task.size} bytes as stated by the caller, the source announces {facts.length}"
         )
-    room: Any = {
-        "memory_bytes": options.memory_bytes, "uploaders": options.uploaders, "part_bytes": options.part_bytes
-    }  # fmt: skip
-    if not fits(facts.length, **room):
+    plan = _plan(facts.length, options)
+    if plan is None:
         return f"its {facts.length} bytes need larger parts than the functions that move segments can hold"
-    plan = plan_parts(facts.length, **room)
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
     target = target_of(task, options, facts.headers, checksum.name)
     # Left without an upload id, it ends whatever S3 may have begun before its answers were lost.
@@ -119,6 +116,18 @@ def _probe(task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, 
     headers = {"Want-Repr-Digest": WANT_COMBINABLE, **tools.headers, **conditions}
     with tally.waiting_for_source():
         return probe(tools.client, task.url, headers, on_resume=tally.resumed)
+
+
+def _plan(length: int, options: Options) -> Plan | None:
+    """None where the parts would need more memory. Those the caller does not set are small, so that a segment of a slow
+    source has parts to pause between."""
+    room: Any = {"memory_bytes": options.memory_bytes, "uploaders": options.uploaders}
+    part_bytes = options.part_bytes
+    if not fits(length, part_bytes=part_bytes, **room):
+        return None
+    if part_bytes is None:
+        part_bytes = min(PART_BYTES, plan_parts(length, **room).part_bytes)
+    return plan_parts(length, part_bytes=part_bytes, **room)
 
 
 @dataclass(frozen=True, slots=True)
