@@ -124,6 +124,8 @@ class Functions(Construct):
         self.complete_job = self._function("CompleteJob", timeout_seconds=settings.control_timeout_seconds)
         may.use_jobs_bucket(self.complete_job, read=("jobs/*",), write=("jobs/*",))
         may.abort_uploads(self.complete_job)
+        # Which files a commit that broke had made visible.
+        may.ask_what_landed(self.complete_job)
         may.clear_up(self.complete_job)
         may.answer_tokens(self.complete_job)
         may.invoke_itself(self.complete_job)

@@ -86,6 +86,12 @@ class Permissions:
         keys = [f"{arn}/*" for arn in buckets]
         allow(function, ("s3:AbortMultipartUpload",), keys, because="A job chooses its own keys.")
 
+    def ask_what_landed(self, function: lambda_.Function) -> None:
+        """Whose object stands at a key. IAM knows no right to ask for an object's metadata alone."""
+        buckets = self.landing_bucket_arns()
+        allow(function, ("s3:GetObject",), [f"{arn}/*" for arn in buckets], because="A job chooses its own keys.")
+        allow(function, ("s3:ListBucket",), buckets)
+
     def clear_up(self, function: lambda_.Function) -> None:
         """What a job keeps from one invocation to the next goes when it ends, and uploads of its lists that broke."""
         bucket = self._storage.jobs_bucket

@@ -21,6 +21,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         measure_file(task, result)
     if offset is None:
         return {**event, "action": "DONE"}
-    moved = offset > event.get("offset", 0)
+    moved = bool(ended) or offset > event.get("offset", 0)
     idle = count_idle(event.get("idle", 0), moved=moved, what=f"job {job}: committing its files")
     return {**event, "action": "CONTINUE", "offset": offset, "idle": idle}

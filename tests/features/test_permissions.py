@@ -203,13 +203,18 @@ def test_every_call_of_a_function_is_allowed_by_its_role(
         ("record_failure", "PUT", "/landing/a"),
         ("process_file", "PUT", "/jobs/jobs/x/report.jsonl"),
         ("process_file", "PUT", "/somebody-elses/a"),
-        ("complete_job", "GET", "/landing/a"),
+        ("complete_job", "PUT", "/landing/a"),
+        ("record_failure", "GET", "/landing/a"),
         ("dispatch_files", "DELETE", "/jobs/jobs/x/report.jsonl"),
     ],
 )
 def test_a_call_beyond_its_role_would_be_seen(roles: Roles, caller: str, method: str, path: str) -> None:
     (found,) = refused(roles, [Call(caller, "s3", method, path, "", {})])
     assert found[0] == caller
+
+
+def test_complete_job_may_ask_whose_object_stands(roles: Roles) -> None:
+    assert refused(roles, [Call("complete_job", "s3", "HEAD", "/landing/a", "", {})]) == set()
 
 
 @pytest.mark.parametrize(("caller", "may"), [("process_file", False), ("issue_token", True)])

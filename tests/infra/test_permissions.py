@@ -86,9 +86,11 @@ def test_only_those_who_move_files_may_write_where_files_land_and_only_there(syn
             assert template.resources_for(folder, f"s3:{action}") == expected
         documents = f"{template.bucket('JobsBucket')}/jobs/*"
         assert template.resources_for(folder, "s3:GetObject") == {*expected, documents}
+    # CompleteJob asks whose object stands where a commit broke.
+    assert template.resources_for("complete_job", "s3:GetObject") == {*expected, documents}
     for folder in set(FOLDERS) - set(WRITERS):
-        for action in ("s3:PutObject", "s3:GetObject"):
-            assert not template.resources_for(folder, action) & expected
+        assert not template.resources_for(folder, "s3:PutObject") & expected
+        assert folder == "complete_job" or not template.resources_for(folder, "s3:GetObject") & expected
 
 
 def test_who_ends_a_file_or_a_job_may_end_its_uploads(synth: Callable[..., Template]) -> None:

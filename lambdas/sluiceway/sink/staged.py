@@ -69,12 +69,19 @@ def complete_staged(
     try:
         upload.load_parts(staged.parts + 1, staged.size)
     except UploadGoneError:
-        existing = find_existing(s3, bucket, key)
-        if existing is None or existing.metadata.get(ATTEMPT_METADATA) != staged.attempt:
+        completed = find_completed(s3, bucket, key, staged)
+        if completed is None:
             raise
-        etag = existing.etag
+        etag = completed
     else:
         etag = upload.complete(staged.size, staged.checksum)
     if tags is not None:
         upload.tag(tags)
     return etag
+
+
+def find_completed(s3: Any, bucket: str, key: str, staged: Staged) -> str | None:
+    """The ETag of the staged object if it is the one that stands at its key; else None. Raises SinkError."""
+    existing = find_existing(s3, bucket, key)
+    ours = existing is not None and existing.metadata.get(ATTEMPT_METADATA) == staged.attempt
+    return existing.etag if existing is not None and ours else None

@@ -8,17 +8,18 @@ and the last Complete some are visible and some are not, and a reader who must n
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from sluiceway.aws.file_table import BATCH_KEYS, Ended
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import FileExistsInSinkError, SluicewayError
+from sluiceway.errors import FileExistsInSinkError, SinkError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.landing.facts import late_tags
 from sluiceway.landing.relaying import TimeLeft
-from sluiceway.sink.staged import Staged, complete_staged
+from sluiceway.sink.staged import Staged, complete_staged, find_completed
 from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import past_deadline
@@ -50,12 +51,37 @@ def commit_files(
                 return ended, offset
             staged = services.files.staged(job.job_id, job.run, block)
             here = [(task, staged[task.file_id]) for task in block if task.file_id in staged]
-            results = list(pool.map(lambda pair: _end(services, job, *pair), here))
-            recorded = services.files.end(job.job_id, job.run, results, of_staged=True)
+            results = list(pool.map(lambda pair: None if time_left.is_short() else _end(services, job, *pair), here))
+            done = [pair for pair in results if pair is not None]
+            recorded = services.files.end(job.job_id, job.run, done, of_staged=True)
             announce_files(services, job.job_id, recorded)
             ended += recorded
+            if len(done) < len(here):
+                return ended, offset
             offset = offsets[-1]
     return ended, None
+
+
+def completed_before(services: Services, staged: Sequence[Ended]) -> dict[str, FileResult]:
+    """The ends, by file id, of those staged files that a commit had completed before it broke and could say so; and
+    what is known of those that S3 does not tell of. The others' uploads are aborted, after which nobody completes
+    them any more."""
+    with ThreadPoolExecutor(THREADS, "settle") as pool:
+        found = pool.map(lambda pair: _completed(services, *pair), staged)
+        return {task.file_id: end for (task, _), end in zip(staged, found, strict=True) if end is not None}
+
+
+def _completed(services: Services, task: FileTask, result: FileResult) -> FileResult | None:
+    staged = Staged.from_dict(result.staged or {})
+    try:
+        # Completing may still be under way. The abort ends that: afterwards the object is there or will never be.
+        abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
+        etag = find_completed(services.s3, task.bucket, task.key, staged)
+    except SinkError as error:
+        error.add_note("asked whether the file had been completed before the commit broke")
+        return result.ended_by(error)
+    reason = "became visible before the commit broke"
+    return None if etag is None else replace(result, state=FileState.STORED, staged=None, etag=etag, reason=reason)
 
 
 def _decision(services: Services, job: JobRow) -> str:

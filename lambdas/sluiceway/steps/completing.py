@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sluiceway.aws.file_table import BATCH_KEYS, TRANSACTION_FILES
+from sluiceway.aws.file_table import BATCH_KEYS, TRANSACTION_FILES, Ended
 from sluiceway.aws.rows import JobRow, iso
 from sluiceway.job_files import FAILED, REPORT, SUMMARY, SUMS, key_of, new_work_folder, put_json
 from sluiceway.jobs.counts import Counts, shortfall, verdict
@@ -22,6 +22,7 @@ from sluiceway.jobs.report import summary
 from sluiceway.jobs.states import FileState, JobState
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.announcing import SUCCESSES, announce_job, answer_token
+from sluiceway.steps.committing import COMMIT, completed_before
 from sluiceway.steps.failures import Ending, Failure
 from sluiceway.steps.gates import past_deadline, past_failures
 from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
@@ -149,14 +150,24 @@ class _End:
         missing = sorted((task for task in tasks if task.file_id not in results), key=lambda task: task.shard)
         if not missing:
             return results
-        waiting = services.files.retrying(job.job_id, job.run, missing) if job.links_renewable else {}
         for _, group in groupby(missing, key=lambda task: task.shard):
             if self._time_left.is_short():
                 return None
-            ends = [(task, _end_of(waiting.get(task.file_id), self._verdict.unfinished)) for task in group]
+            ends = self._ends_of_the_rest(list(group))
             self._has_ended |= bool(services.files.end(job.job_id, job.run, ends, of_staged=True))
         # A function that outlived its execution may have been faster: what the table says is the end.
         return results | services.files.results(job.job_id, job.run, missing)
+
+    def _ends_of_the_rest(self, tasks: Sequence[FileTask]) -> list[Ended]:
+        """What becomes of files that have no end. Of those staged by a job that had begun to land them, S3 is asked."""
+        services, job, unfinished = self._services, self._job, self._verdict.unfinished
+        asks = job.links_renewable or job.decision == COMMIT
+        known = services.files.known(job.job_id, job.run, tasks) if asks else {}
+        ends = {file_id: _end_of(result, unfinished) for file_id, result in known.items()}
+        if job.decision == COMMIT:
+            found = [(task, known[task.file_id]) for task in tasks if task.file_id in known]
+            ends |= completed_before(services, [pair for pair in found if pair[1].state is FileState.STAGED])
+        return [(task, ends.get(task.file_id, unfinished)) for task in tasks]
 
     def save(self) -> str:
         """The key of what the next invocation goes on from. Raises NoProgressError."""
@@ -217,11 +228,11 @@ def _end_of_the_rest(
     return FileResult(FileState.FAILED, error_type=why.type, error_message=f"{LOST.message}: {why.message}"), failure
 
 
-def _end_of(waiting: FileResult | None, unfinished: FileResult) -> FileResult:
+def _end_of(known: FileResult, unfinished: FileResult) -> FileResult:
     """A file that still waits for a link failed for the reason its last one gave."""
-    if waiting is None or unfinished.state is not FileState.FAILED:
+    if known.state is not FileState.RETRY_LINK or unfinished.state is not FileState.FAILED:
         return unfinished
-    return replace(waiting, state=FileState.FAILED, checkpoint=None)
+    return replace(known, state=FileState.FAILED, checkpoint=None)
 
 
 def _summary(job: JobRow, counts: Counts, ended_at: str) -> dict[str, Any]:

@@ -7,6 +7,9 @@ import json
 
 import pytest
 
+from sluiceway.errors import SinkError
+from sluiceway.steps import committing
+from tests.adapters.handlers.long_lists import looks
 from tests.support.deployment import Deployment, forget_services
 from tests.support.source import Body, Reply, SourceServer, ranged
 
@@ -14,6 +17,13 @@ from tests.support.source import Body, Reply, SourceServer, ranged
 def document(source: SourceServer, *files: object, **more: object) -> dict[str, object]:
     listed = {"type": "urls", "files": list(files)}
     return {"job_id": "together", "source": listed, "commit": "all-or-nothing", **more}
+
+
+def complete(deployment: Deployment, key: str) -> None:
+    """Makes a staged file visible, and tells nobody."""
+    row = next(row for row in deployment.rows() if row["sk"]["S"].startswith("FILE#") and row["key"]["S"] == key)
+    staged = row["result"]["M"]["staged"]["M"]
+    deployment.complete_upload(bucket=row["bucket"]["S"], key=key, upload_id=staged["upload_id"]["S"])
 
 
 @pytest.fixture
@@ -91,10 +101,7 @@ def test_tolerated_failures_do_not_keep_the_others_back(deployment: Deployment, 
 def test_a_commit_that_died_half_way_is_gone_on_with(deployment: Deployment, files: SourceServer) -> None:
     owner = deployment.transfer(document(files, files.url("/a"), files.url("/empty")))
     # The first commit completed one file and died before it could write that down.
-    row = next(row for row in deployment.rows() if row["sk"]["S"].startswith("FILE#") and row["key"]["S"] == "a")
-    staged = row["result"]["M"]["staged"]["M"]
-    parts = {"bucket": row["bucket"]["S"], "key": "a", "upload_id": staged["upload_id"]["S"]}
-    deployment.complete_upload(**parts)
+    complete(deployment, "a")
 
     deployment.commit(owner)
 
@@ -127,3 +134,69 @@ def test_a_commit_is_decided_once(deployment: Deployment, files: SourceServer) -
     assert deployment.commit(owner)["action"] == "DONE"
     assert deployment.jobs.get("together").decision == "commit"
     assert list(deployment.landed()) == ["a"]
+
+
+BROKEN = {"error": {"Error": "Runtime.ExitError", "Cause": "killed"}}
+
+
+def test_what_a_commit_that_broke_for_good_had_made_visible_is_stored(
+    deployment: Deployment, files: SourceServer
+) -> None:
+    owner = deployment.transfer(document(files, *map(files.url, ("/a", "/empty", "/large"))))
+    deployment.jobs.decide(deployment.jobs.get("together"), "commit")
+    complete(deployment, "large")
+
+    answer = deployment.invoke("complete_job", {**owner, **BROKEN})
+
+    assert (answer["status"], answer["files"]["stored"], answer["files"]["failed"]) == ("FAILED", 1, 2)
+    assert list(deployment.landed()) == ["large"]
+    assert deployment.unfinished_uploads() == []
+    lines = {line["key"]: line for line in deployment.lines("together", "report.jsonl")}
+    assert lines["large"]["reason"] == "became visible before the commit broke"
+    assert lines["large"]["etag"] is not None
+    assert lines["large"]["sha256"] == Body(11 * 1024**2, seed=3).digest()
+    assert (lines["a"]["status"], lines["a"]["error"]["type"]) == ("FAILED", "Runtime.ExitError")
+
+
+def test_an_object_of_somebody_else_is_not_taken_for_a_staged_one(deployment: Deployment, files: SourceServer) -> None:
+    owner = deployment.transfer(document(files, files.url("/a")))
+    deployment.jobs.decide(deployment.jobs.get("together"), "commit")
+    deployment.client("s3").put_object(Bucket=deployment.landing_bucket, Key="a", Body=Body(1000, seed=1).read())
+
+    assert deployment.invoke("complete_job", {**owner, **BROKEN})["files"]["failed"] == 1
+
+
+def test_where_s3_does_not_tell_the_report_says_that_it_was_asked(
+    deployment: Deployment, files: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise SinkError("S3 answers 503")
+
+    owner = deployment.transfer(document(files, files.url("/a")))
+    deployment.jobs.decide(deployment.jobs.get("together"), "commit")
+    monkeypatch.setattr(committing, "find_completed", refuse)
+
+    assert deployment.invoke("complete_job", {**owner, **BROKEN})["status"] == "FAILED"
+
+    (line,) = deployment.lines("together", "report.jsonl")
+    assert line["error"] == {
+        "type": "SinkError",
+        "message": "S3 answers 503; asked whether the file had been completed before the commit broke",
+    }
+
+
+def test_time_is_looked_at_before_each_file(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"/{n}" for n in range(5)]
+    source.replies |= {name: Reply(Body(100)) for name in names}
+    event: dict[str, object] = dict(deployment.transfer(document(source, *map(source.url, names))))
+    # One look before the block and one before each file: two files an invocation.
+    monkeypatch.setattr("commit_files.handler.TimeLeft.of", lambda _: looks(3))
+
+    for landed in (2, 4, 5):
+        event = deployment.invoke("commit_files", event)
+        assert len(deployment.landed()) == landed
+        assert len(deployment.unfinished_uploads()) == 5 - landed
+        assert deployment.files.counts("together", 1).stored == landed
+    assert event["action"] == "DONE"
