@@ -24,7 +24,7 @@ FULL = {
     "destination": {"bucket": "landing", "prefix": "acme/2026-11-23/", "if_exists": "never",
                     "storage_class": "STANDARD", "kms_key_id": None, "tags": {"a": "b"}, "metadata": {"c": "d"}},
     "limits": {"max_file_bytes": 5368709120, "max_concurrency": 100, "failed_files_percent": 100,
-               "deadline_minutes": 720},
+               "failed_files": 20, "deadline_minutes": 720},
     "commit": "per-file",
     "task_token": None,
 }  # fmt: skip
@@ -125,6 +125,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     (changed(limits={"max_file_bytes": 0}), ["limits.max_file_bytes: expected at least 1, found 0"]),
     (changed(limits={"max_concurrency": 1.5}), ["limits.max_concurrency: expected a whole number, found 1.5"]),
     (changed(limits={"failed_files_percent": 101}), ["limits.failed_files_percent: expected at most 100, found 101"]),
+    (changed(limits={"failed_files": -1}), ["limits.failed_files: expected at least 0, found -1"]),
+    (changed(limits={"failed_files": 1.5}), ["limits.failed_files: expected a whole number, found 1.5"]),
     (changed(limits={"deadline_minutes": 0}), ["limits.deadline_minutes: expected more than 0, found 0"]),
     (changed(limits={"deadline_minutes": float("nan")}),
      ["limits.deadline_minutes: expected a number, found no number (NaN)"]),

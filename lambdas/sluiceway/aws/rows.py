@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from sluiceway.jobs.counts import Tolerance
 from sluiceway.jobs.fields import fill, values_of
 from sluiceway.jobs.files import SHARDS, FileTask
 from sluiceway.jobs.states import JOB_ENDS, JobState
@@ -79,10 +80,12 @@ class JobRow:
         return fill(self.destination["prefix"], self.fields)
 
     @property
-    def tolerated_percent(self) -> float:
-        """Files that may fail, of all of them: what the job says, else any number, or none where all are to land."""
-        stated = self.limits.get("failed_files_percent")
-        return float(stated) if stated is not None else 0.0 if self.commit == ALL_OR_NOTHING else 100.0
+    def tolerance(self) -> Tolerance:
+        """Files that may fail: what the job says, else any number, or none where all are to land."""
+        percent, files = self.limits.get("failed_files_percent"), self.limits.get("failed_files")
+        if percent is None:
+            percent = 0.0 if self.commit == ALL_OR_NOTHING and files is None else 100.0
+        return Tolerance(float(percent), files)
 
     @property
     def created_seconds(self) -> float:

@@ -61,23 +61,48 @@ class Counts:
         return total
 
 
-def too_many_failed(counts: Counts, files_total: int, failed_files_percent: float) -> bool:
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How many files of a job may be lost: `percent` of all, and where it is given no more than `files`."""
+
+    percent: float = 100.0
+    files: int | None = None
+
+    @property
+    def is_boundless(self) -> bool:
+        """No number of files is past it."""
+        return self.percent >= 100 and self.files is None
+
+    def is_passed(self, lost: int, files_total: int) -> bool:
+        return self._is_past_percent(lost, files_total) or (self.files is not None and lost > self.files)
+
+    def told(self, lost: int, files_total: int) -> str:
+        """The limit that was passed, in words."""
+        if self._is_past_percent(lost, files_total):
+            return f"failed_files_percent allows {self.percent:g} %"
+        return f"failed_files allows {self.files}"
+
+    def _is_past_percent(self, lost: int, files_total: int) -> bool:
+        return lost * 100 > self.percent * files_total
+
+
+def too_many_failed(counts: Counts, files_total: int, tolerance: Tolerance) -> bool:
     """Whether the files that failed or were rejected are past the limit. Cancelled ones are the consequence of a
     limit, never its cause."""
-    return (counts.rejected + counts.failed) * 100 > failed_files_percent * files_total
+    return tolerance.is_passed(counts.rejected + counts.failed, files_total)
 
 
-def shortfall(counts: Counts, files_total: int, failed_files_percent: float) -> tuple[str, str]:
+def shortfall(counts: Counts, files_total: int, tolerance: Tolerance) -> tuple[str, str]:
     """Why a job that did not break is FAILED all the same: the name of that error, and a text for people."""
     lost = counts.rejected + counts.failed
     told = f"{lost} of {files_total} files failed or were rejected"
-    if too_many_failed(counts, files_total, failed_files_percent):
-        return "TooManyFilesFailedError", f"{told}; failed_files_percent allows {failed_files_percent:g} %"
+    if too_many_failed(counts, files_total, tolerance):
+        return "TooManyFilesFailedError", f"{told}; {tolerance.told(lost, files_total)}"
     return "NoFileLandedError", f"none of the job's files landed: {told}, {counts.cancelled} were cancelled"
 
 
 def verdict(
-    counts: Counts, files_total: int, failed_files_percent: float, *, cancelled: bool = False, error: bool = False
+    counts: Counts, files_total: int, tolerance: Tolerance, *, cancelled: bool = False, error: bool = False
 ) -> JobState:
     """The end of a job. `cancelled`: somebody stopped it. `error`: it broke outside its files, as an export API
     that failed or a manifest that could not be read."""
@@ -87,6 +112,6 @@ def verdict(
         return JobState.FAILED
     if counts.landed == files_total:
         return JobState.COMPLETED
-    if counts.landed == 0 or too_many_failed(counts, files_total, failed_files_percent):
+    if counts.landed == 0 or too_many_failed(counts, files_total, tolerance):
         return JobState.FAILED
     return JobState.COMPLETED_WITH_FAILURES

@@ -109,13 +109,14 @@ class Destination(Strict):
 
 class Limits(Strict):
     """`max_file_bytes` None is the deployment's; `max_concurrency` counts functions at once and the deployment's own
-    figure caps it; `failed_files_percent` is of all files, None
-    being 100, or 0 for a job that commits all or nothing; the deadline counts from the job's start."""
+    figure caps it; `failed_files_percent` is of all files, None being 100, or 0 for a job that commits all or nothing
+    and states no `failed_files`, the limit by number; the deadline counts from the job's start."""
 
     max_file_bytes: Annotated[int, Field(ge=1, le=MAX_NUMBER)] | None = None
     max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None
     max_concurrency_per_host: Annotated[int, Field(ge=1, le=MAX_PER_HOST)] | None = None
     failed_files_percent: Annotated[float, Field(ge=0, le=100)] | None = None
+    failed_files: Annotated[int, Field(ge=0, le=MAX_NUMBER)] | None = None
     deadline_minutes: Annotated[float, Field(gt=0, le=MAX_DEADLINE_MINUTES)] = 720
 
 

@@ -88,7 +88,7 @@ def _decision(services: Services, job: JobRow) -> str:
     """COMMIT where every file that is not staged or landed is within what the job tolerates."""
     counts, total = services.files.counts(job.job_id, job.run), job.files_total or 0
     missing = total - counts.staged - counts.landed
-    if job.cancel_requested or past_deadline(job, time.time()) or missing * 100 > job.tolerated_percent * total:
+    if job.cancel_requested or past_deadline(job, time.time()) or job.tolerance.is_passed(missing, total):
         return ABORT
     return COMMIT
 

@@ -182,10 +182,10 @@ class _End:
         services, job, counts = self._services, self._job, self.outputs.counts
         cancelled, failure = self._verdict.cancelled, self._verdict.failure
         failure = failure if failure != DEADLINE or counts.cancelled else None
-        total, percent = job.files_total or 0, job.tolerated_percent
-        state = verdict(counts, total, percent, cancelled=cancelled, error=failure is not None)
+        total, tolerance = job.files_total or 0, job.tolerance
+        state = verdict(counts, total, tolerance, cancelled=cancelled, error=failure is not None)
         if state is JobState.FAILED:
-            failure = failure or Failure(*shortfall(counts, total, percent))
+            failure = failure or Failure(*shortfall(counts, total, tolerance))
         facts = {"error": failure.to_dict()} if failure else {}
         cleanup = _close_export(services, job, landed=state is JobState.COMPLETED, kept=state in SUCCESSES)
         shown = {**_summary(job, counts, iso(time.time())), "status": state.value, "error": facts.get("error")}

@@ -56,8 +56,7 @@ def past_deadline(job: JobRow, now: float) -> bool:
 
 
 def past_failures(services: Services, job: JobRow) -> bool:
-    percent = job.tolerated_percent
-    # No number of failures is past 100 %, so the counters need not be read.
-    if percent >= 100 or not job.files_total:
+    # Where no number of failures is too many, the counters need not be read.
+    if job.tolerance.is_boundless or not job.files_total:
         return False
-    return too_many_failed(services.files.counts(job.job_id, job.run), job.files_total, percent)
+    return too_many_failed(services.files.counts(job.job_id, job.run), job.files_total, job.tolerance)

@@ -88,8 +88,11 @@ def test_one_bad_file_and_no_object_appears(deployment: Deployment, files: Sourc
     assert deployment.unfinished_uploads() == []
 
 
-def test_tolerated_failures_do_not_keep_the_others_back(deployment: Deployment, files: SourceServer) -> None:
-    tolerant = document(files, files.url("/a"), files.url("/absent"), limits={"failed_files_percent": 50})
+@pytest.mark.parametrize("limits", [{"failed_files_percent": 50}, {"failed_files": 1}])
+def test_tolerated_failures_do_not_keep_the_others_back(
+    deployment: Deployment, files: SourceServer, limits: dict[str, int]
+) -> None:
+    tolerant = document(files, files.url("/a"), files.url("/absent"), limits=limits)
     owner = deployment.transfer(tolerant)
 
     deployment.commit(owner)

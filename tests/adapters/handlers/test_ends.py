@@ -126,8 +126,18 @@ def test_past_its_deadline_a_job_begins_no_more_files(deployment: Deployment, so
     assert reasons == {"the job's deadline passed before this file had landed"}
 
 
-def test_past_its_failure_limit_a_job_begins_no_more_files(deployment: Deployment, source: SourceServer) -> None:
-    owner, units = dispatched(deployment, source, 4, limits={"failed_files_percent": 25})
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ({"failed_files_percent": 25}, "failed_files_percent allows 25 %"),
+        ({"failed_files": 1}, "failed_files allows 1"),
+        ({"failed_files_percent": 90, "failed_files": 1}, "failed_files allows 1"),
+    ],
+)
+def test_past_its_failure_limit_a_job_begins_no_more_files(
+    deployment: Deployment, source: SourceServer, limits: dict[str, int], told: str
+) -> None:
+    owner, units = dispatched(deployment, source, 4, limits=limits)
     for n in (1, 2):
         source.replies[f"/{n}.csv"] = Reply(b"", 404)
     for unit in units:
@@ -138,6 +148,6 @@ def test_past_its_failure_limit_a_job_begins_no_more_files(deployment: Deploymen
     assert "/3.csv" not in source.paths()
     error = json.loads(deployment.read(f"jobs/{JOB}/summary.json"))["error"]
     assert error["type"] == "TooManyFilesFailedError"
-    assert error["message"] == "2 of 4 files failed or were rejected; failed_files_percent allows 25 %"
-    told = [event["detail"] for event in deployment.events() if event["detail-type"] == "Sluiceway Job State Change"]
-    assert (told[-1]["state"], told[-1]["error"], deployment.jobs.get(JOB).error) == ("FAILED", error, error)
+    assert error["message"] == f"2 of 4 files failed or were rejected; {told}"
+    events = [event["detail"] for event in deployment.events() if event["detail-type"] == "Sluiceway Job State Change"]
+    assert (events[-1]["state"], events[-1]["error"], deployment.jobs.get(JOB).error) == ("FAILED", error, error)
