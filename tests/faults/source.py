@@ -76,6 +76,13 @@ class Exchange:
         socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
         self.ended = True
 
+    def say_goodbye(self) -> None:
+        """TLS's close_notify, which `end` leaves out."""
+        assert isinstance(self.sock, ssl.SSLSocket)
+        # It waits for the reader's own, and most just go away.
+        with contextlib.suppress(OSError):
+            self.sock.unwrap()
+
     def drip(self, data: bytes, seconds: float) -> None:
         """A byte every `seconds`, until the reader has gone or the test is over."""
         with contextlib.suppress(OSError):

@@ -24,6 +24,8 @@ from tests.faults.harness import BIG, EMPTY, FAILED, OTHER, PART, REJECTED, SMAL
 from tests.faults.source import YESTERDAY, File, cut, serve
 from tests.faults.steps import (
     answer,
+    chunked,
+    closed_properly,
     cut_rest,
     endless,
     raw,
@@ -193,8 +195,22 @@ REDIRECTS = [
 TLS = [
     Row("TLS", (STORED, None), [serve(BIG)], BIG, tls="good"),
     Row("TLS ends without close_notify", (STORED, None), [cut(BIG, MIDDLE), serve(BIG)], BIG, tls="good"),
+    *[Row(f"TLS ends without close_notify or length{name}", (FAILED, "SourceRestartError"),
+        [with_head("HTTP/1.1 200 OK", body)], tls="good")
+      for name, body in ((", cut", SMALL.body[:-1]), ("", SMALL.body), (", of a large file", BIG.body[:MIDDLE]))],
     Row("TLS ends without close_notify or length, size known", (REJECTED, "LengthMismatchError"),
         [with_head("HTTP/1.1 200 OK", SMALL.body[:-1])], tls="good", task={"size": len(SMALL.body)}),
+    Row("TLS ends without close_notify or length, whole, size known", (STORED, None),
+        [with_head("HTTP/1.1 200 OK", BIG.body)], BIG, tls="good", task={"size": len(BIG.body)}),
+    Row("TLS ends without close_notify or length, whole, digest stated", (STORED, None), [with_head(
+        f"HTTP/1.1 200 OK\nContent-MD5: {b64('md5', SMALL.body)}", SMALL.body)], SMALL, tls="good"),
+    Row("TLS ends without close_notify or length, nothing sent", (FAILED, "SourceTruncatedError"),
+        [with_head("HTTP/1.1 200 OK", b"")], tls="good", max_requests=5),
+    Row("TLS ends without close_notify, chunked", (STORED, None), [chunked(BIG.body)], BIG, tls="good"),
+    Row("TLS ends properly, without a length", (STORED, None),
+        [closed_properly(with_head("HTTP/1.1 200 OK", BIG.body))], BIG, tls="good"),
+    Row("TLS ends properly, without a length or a byte", (STORED, None),
+        [closed_properly(with_head("HTTP/1.1 200 OK", b""))], EMPTY, tls="good"),
     Row("TLS reset", (STORED, None), [cut(BIG, MIDDLE, reset=True), serve(BIG)], BIG, tls="good"),
     Row("TLS trickle", (STORED, None), [trickle(BIG, MIDDLE), serve(BIG)], BIG, tls="good", stalls=True),
     Row("expired certificate", (FAILED, "SourceUnreachableError"), tls="expired", max_requests=0),

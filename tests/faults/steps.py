@@ -26,6 +26,16 @@ def with_head(text: str, body: bytes) -> Step:
     return raw(text.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
 
 
+def closed_properly(step: Step) -> Step:
+    """Over TLS: what `step` sends, and then the word that there is no more."""
+
+    def then_goodbye(exchange: Exchange) -> None:
+        step(exchange)
+        exchange.say_goodbye()
+
+    return then_goodbye
+
+
 def chunked(body: bytes, *, end: bytes = b"0\r\n\r\n", size: int = 70_000, etag: str = '"v1"') -> Step:
     def step(exchange: Exchange) -> None:
         exchange.head(200, {"Transfer-Encoding": "chunked", "ETag": etag})

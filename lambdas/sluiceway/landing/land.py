@@ -200,6 +200,7 @@ def _move(
     tally: Tally,
 ) -> FileResult | Checkpoint:
     authors = {author: digests for author, digests in (("caller", task.digests), ("source", stated)) if digests}
+    source.is_vouched_for = bool(authors) or task.size is not None
     begin = stint.before.position if stint.before.is_begun else None
     expectation = Expectation(task.size, authors)
     # Before the plan, which would name the memory, or ask for more, for a file that is refused with any.

@@ -8,10 +8,13 @@ and count how often a request of each thread waited.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import logging
+import os
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,8 +24,10 @@ from typing import Any
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context
 
 from sluiceway.errors import OutOfTimeError, SourceUnreachableError
+from sluiceway.source.body import tell_cuts
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.stall import WINDOW_SECONDS, Watch, stalls, unlimited
 
@@ -159,10 +164,12 @@ class _Http(HTTPConnection):
             response: Any = super().getresponse()
         # http.client lets go of the socket of a connection that will close; the watch over the body needs it.
         response.watched_sock = sock
+        tell_cuts(response)
         return response
 
 
 class _Https(_Http, HTTPSConnection):
+    tls_context: Callable[[], ssl.SSLContext]
     _handshake: Watch
 
     def _new_conn(self) -> socket.socket:
@@ -174,10 +181,23 @@ class _Https(_Http, HTTPSConnection):
     def connect(self) -> None:
         with _in_time(self, None, self.stall_seconds, "connecting with TLS") as self._handshake:
             try:
+                self.ssl_context = self.tls_context()
                 super().connect()
             finally:
                 if self._handshake.sock is not None:
                     self._handshake.sock.close()
+
+
+def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
+    """What every connection to a host whose certificate `ca_bundle`, or else the machine, vouches for can share."""
+    context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED)
+    # Python before 3.11.3 has OpenSSL tell a connection that was cut off as one that was ended.
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    if ca_bundle is None:
+        context.load_default_certs()
+    else:
+        context.load_verify_locations(os.path.expanduser(ca_bundle))
+    return context
 
 
 def pool_manager(
@@ -191,6 +211,8 @@ def pool_manager(
     may each take `stall_seconds`."""
     of_thread = ThisThread()
     ours: dict[str, Any] = {"policy": policy, "stall_seconds": stall_seconds, "thread": of_thread}
+    # Once, when it is first needed: to read a machine's certificates takes 22 ms of CPU.
+    tls_context = functools.cache(functools.partial(_tls_context, ca_bundle))
 
     class HttpPool(_MeasuredPool, urllib3.HTTPConnectionPool):
         thread = of_thread
@@ -198,11 +220,9 @@ def pool_manager(
 
     class HttpsPool(_MeasuredPool, urllib3.HTTPSConnectionPool):
         thread = of_thread
-        ConnectionCls: Any = type("PolicedHttps", (_Https,), ours)
+        ConnectionCls: Any = type("PolicedHttps", (_Https,), {**ours, "tls_context": staticmethod(tls_context)})
 
-    manager = PolicyPoolManager(
-        maxsize=connections_per_host, block=True, retries=False, cert_reqs="CERT_REQUIRED", ca_certs=ca_bundle
-    )
+    manager = PolicyPoolManager(maxsize=connections_per_host, block=True, retries=False, cert_reqs="CERT_REQUIRED")
     manager.thread = of_thread
     manager.pool_classes_by_scheme = {"http": HttpPool, "https": HttpsPool}
     return manager

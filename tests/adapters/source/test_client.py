@@ -6,7 +6,9 @@ import pytest
 
 from sluiceway.errors import SourceStatusError, SourceUnreachableError, TooLargeError
 from tests.adapters.source.clients import FILE, client_for, read
+from tests.faults.certificates import Certificates
 from tests.faults.source import Source, serve
+from tests.faults.steps import closed_properly, with_head
 
 
 def test_fetch_returns_any_status_with_its_body() -> None:
@@ -25,6 +27,15 @@ def test_fetch_sends_a_body_and_headers() -> None:
 def test_fetch_refuses_a_reply_over_its_limit() -> None:
     with Source([serve(FILE)]) as source, pytest.raises(TooLargeError, match="exceeds 1000 bytes"):
         client_for(source).fetch("GET", source.url(), max_bytes=1000)
+
+
+def test_fetch_refuses_a_reply_of_no_length_that_tls_did_not_end(certificates: Certificates) -> None:
+    reply = with_head("HTTP/1.1 200 OK", b'{"files": []}')
+    with Source([closed_properly(reply), reply], tls=certificates.good) as source:
+        client = client_for(source, ca_bundle=certificates.ca_bundle)
+        assert client.fetch("GET", source.url()).body == b'{"files": []}'
+        with pytest.raises(SourceUnreachableError, match="TLS failed"):
+            client.fetch("GET", source.url())
 
 
 def test_fetch_does_not_retry() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import queue
+import ssl
 import sys
 import threading
 import time
 import traceback
+from typing import Any
 
 import pytest
+from urllib3.util.ssl_ import create_urllib3_context
 
 from sluiceway.errors import OutOfTimeError, PolicyError, SluicewayError, SourceUnreachableError
+from sluiceway.source import connections
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
@@ -60,6 +64,25 @@ def test_tls_verifies_the_name_although_the_address_is_connected_to(certificates
         assert read(client, source.url(host="localhost")) == BODY
         with pytest.raises(SourceUnreachableError, match="TLS"):
             read(client, source.url(host="files.example"))
+
+
+def test_certificates_are_read_once_for_all_connections(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[ssl.SSLContext] = []
+
+    def make(**options: Any) -> ssl.SSLContext:
+        made.append(create_urllib3_context(**options))
+        return made[-1]
+
+    monkeypatch.setattr(connections, "create_urllib3_context", make)
+    with Source([serve(FILE)], tls=certificates.good) as source:
+        client = client_for(source, ca_bundle=certificates.ca_bundle)
+        assert made == []
+        for host in ("127.0.0.1", "localhost", "127.0.0.1"):
+            assert read(client, source.url(host=host)) == BODY
+        assert source.connections == 3
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("tls", [False, True])
