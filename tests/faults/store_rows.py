@@ -218,6 +218,32 @@ CHECKSUM: list[Row] = [
     for status, code in ((400, "InvalidRequest"), (501, "NotImplemented"))
 ]  # fmt: skip
 
+
+def head_fails_later(*faults: Fault) -> Callable[[Store], list[Fault]]:
+    """The HEAD before the file is read is answered, those after it are not."""
+    return lambda store: [*faults, Fault("head", lambda real: real()), Fault("head", BROKEN, ALWAYS)]
+
+
+REPEATED: list[Row] = [
+    Row("S3 complete: reply lost, then 409", (STORED, None), lands=BIG, options=NEVER,
+        faults=lambda store: [Fault("complete", lose_reply), Fault("complete", CONFLICT)], check=called("create", 1)),
+    Row("S3 complete: hung up, then 409", (STORED, None), lands=BIG, options=NEVER,
+        faults=lambda store: [Fault("complete", hang_up), Fault("complete", CONFLICT)], check=called("create", 2)),
+    *[Row(f"S3 {way}: reply lost, then 409", (STORED, None), SMALL_SOURCE, SMALL, options=NEVER, before=before,
+        faults=lambda store: [Fault("put", lose_reply), Fault("put", CONFLICT)], check=called("put", 2))
+      for way, before in (("put", None), ("direct put", warm))],
+    Row("S3 put: reply lost, then 409, and HEAD fails", (FAILED, "SinkError"), SMALL_SOURCE, SMALL, options=NEVER,
+        faults=head_fails_later(Fault("put", lose_reply), Fault("put", CONFLICT)),
+        check=says("asked whose object is there")),
+    Row("S3 put: reply lost, then 412, and HEAD fails", (FAILED, "SinkError"), SMALL_SOURCE, SMALL, options=NEVER,
+        faults=head_fails_later(Fault("put", lose_reply)), check=says("asked whose object is there")),
+    Row("S3 complete: reply lost, then 412, and HEAD fails", (FAILED, "SinkError"), lands=BIG, options=NEVER,
+        faults=head_fails_later(Fault("complete", lose_reply), Fault("complete", refuse(412, "PreconditionFailed"))),
+        check=says("asked whose object is there")),
+    Row("never, taken, and who took it may not be asked", (SKIPPED, None), SMALL_SOURCE, OTHER, options=NEVER,
+        faults=lambda store: [*another_lands("put")(store), Fault("head", DENIED, ALWAYS)]),
+]  # fmt: skip
+
 COMMIT: list[Row] = [
     Row("S3 complete: 409 once", (STORED, None), lands=BIG, faults=on("complete", CONFLICT), options=NEVER,
         check=called("create", 2)),
@@ -239,4 +265,4 @@ COMMIT: list[Row] = [
         task={"digests": {"sha1": "0" * 40}}),
 ]  # fmt: skip
 
-STORE_ROWS = [*TRANSIENT, *LOST, *LASTING, *SHORT_WAY, *CHECKSUM, *COMMIT]
+STORE_ROWS = [*TRANSIENT, *LOST, *LASTING, *SHORT_WAY, *CHECKSUM, *REPEATED, *COMMIT]

@@ -31,7 +31,7 @@ from sluiceway.errors import (
 )
 from sluiceway.sink.direct import put_object, upload_part
 from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken
-from sluiceway.sink.translate import retries_of, sink_errors
+from sluiceway.sink.translate import error_code, retries_of, sink_errors
 
 ATTEMPT_METADATA = "sluiceway-attempt"
 DIRECT: dict[str, Callable[..., dict[str, Any]]] = {"put_object": put_object, "upload_part": upload_part}
@@ -68,6 +68,7 @@ class Upload:
         retries: list[int] | None = None,
     ) -> None:
         self._s3, self._target = s3, target
+        self._is_new = attempt is None
         self.attempt = attempt or uuid.uuid4().hex
         self.upload_id = upload_id
         # S3's own time of CreateMultipartUpload; None before it, and for an upload begun by another invocation.
@@ -211,12 +212,18 @@ class Upload:
 
     def _commit(self, operation: str, **arguments: Any) -> str:
         """Sends the request that makes the object visible. Its reply can be lost after S3 has acted; botocore's retry
-        then meets our own object (412) or finds the upload gone. S3 is asked whose object it is, never guessed."""
+        then meets our own object (412, or 409 while S3 still acts) or finds the upload gone. S3 is asked whose object
+        it is, never guessed."""
+        sent_again = sum(self._retries)
         try:
             reply = self._call(operation, **arguments, **self._target.condition)
-        except (SendAgainError, SinkDeniedError, SinkIntegrityError):
+        except (SinkDeniedError, SinkIntegrityError):
             raise
         except SinkError as error:
+            # What refuses the only request that there ever was is not of our own making.
+            is_only = self._is_new and sum(self._retries) == sent_again
+            if is_only and isinstance(error, (FileExistsInSinkError, SendAgainError)):
+                raise
             reply = self._settle(error)
         self._done = True
         self._version = str(reply.get("VersionId", ""))
@@ -224,7 +231,7 @@ class Upload:
 
     def _settle(self, error: SinkError) -> dict[str, Any]:
         """What S3 says of our object, when it is there. Raises FileExistsInSinkError when another attempt has landed
-        meanwhile, else `error`."""
+        meanwhile, SinkError where S3 does not say, else `error`."""
         where = f"s3://{self._target.bucket}/{self._target.key}"
         if self.upload_id is not None:
             # Completing may still be under way. The abort ends that: afterwards the object is there or will never be.
@@ -233,8 +240,12 @@ class Upload:
         try:
             head: dict[str, Any] = self._s3.head_object(Bucket=self._target.bucket, Key=self._target.key)
         except (ClientError, BotoCoreError) as failed:
-            error.add_note(f"asked whose object is there: {type(failed).__name__}")
-            raise error from None
+            is_free = isinstance(failed, ClientError) and error_code(failed)[1] == 404
+            # Whoever is told that another's object is there skips the file, and whoever sends again finds one there.
+            is_open = isinstance(error, (FileExistsInSinkError, SendAgainError)) and not is_free
+            told = SinkError(str(error)) if is_open else error
+            told.add_note(f"asked whose object is there: {type(failed).__name__}")
+            raise told from None
         attempt = head.get("Metadata", {}).get(ATTEMPT_METADATA)
         if attempt == self.attempt:
             return head
