@@ -44,6 +44,10 @@ MIDDLE = PART + 77_777
 # Up to there the reads have grown; after it they hold more than comes in half a second, at five times the least rate.
 QUICK = len(BIG.body) - 900_000
 SLOW = 5 * LEAST_BYTES * 2
+ABSURD_DATES = {
+    "a year": f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT",
+    "a zone": f"Mon, 01 Jan 2024 00:00:00 +{'9' * 20}",
+}
 HTML = b"<html><body>Sorry, something went wrong.</body></html>"
 TOMORROW = formatdate(time.time() + 24 * 60 * 60, usegmt=True)
 
@@ -92,6 +96,9 @@ CUTS = [
     Row("cut, with a date as validator", (STORED, None),
         [cut(NO_TAG, MIDDLE, Last_Modified=YESTERDAY, Date=formatdate(usegmt=True)),
          serve(NO_TAG, Last_Modified=YESTERDAY)], BIG, check=resumed_at(MIDDLE)),
+    *[Row(f"cut, with a date in {what} that cannot be", (STORED, None),
+        [cut(NO_TAG, MIDDLE, Last_Modified=date, Date=date), serve(NO_TAG, Last_Modified=date)], BIG, check=began_anew)
+      for what, date in ABSURD_DATES.items()],
     Row("cut in a part for ever", (FAILED, "SourceRestartError"), [cut(WEAK, MIDDLE)]),
 ]  # fmt: skip
 
@@ -108,6 +115,8 @@ LENGTHS = [
     Row("HTTP/1.0", (STORED, None), [with_head("HTTP/1.0 200 OK", SMALL.body)], SMALL),
     Row("length said twice", (STORED, None), [with_head(
         f"HTTP/1.1 200 OK\nContent-Length: {len(SMALL.body)}\nContent-Length: {len(SMALL.body)}", SMALL.body)], SMALL),
+    *[Row(f"length of {len(text)} digits", (FAILED, "SourceProtocolError"), [with_head(
+        f"HTTP/1.1 200 OK\nContent-Length: {text}", SMALL.body)], check=asked_once) for text in ("1" * 20, "1" * 5000)],
     Row("two lengths", (FAILED, "SourceProtocolError"),
         [with_head("HTTP/1.1 200 OK\nContent-Length: 100003\nContent-Length: 5", SMALL.body)], check=asked_once),
     Row("length is no number", (FAILED, "SourceProtocolError"),
@@ -129,6 +138,9 @@ RANGES = [
         [cut(BIG, MIDDLE), wrong_range(BIG, "bytes {first}-{last}/9"), serve(BIG)], BIG, check=began_anew),
     Row("206 past the end", (STORED, None),
         [cut(BIG, MIDDLE), wrong_range(BIG, "bytes {first}-{total}/{total}"), serve(BIG)], BIG, check=began_anew),
+    Row("206 of absurd bytes", (STORED, None),
+        [cut(BIG, MIDDLE), wrong_range(BIG, f"bytes {'9' * 5000}-{{last}}/{{total}}"), serve(BIG)], BIG,
+        check=began_anew),
     Row("206 without Content-Range", (STORED, None), [cut(BIG, MIDDLE), wrong_range(BIG, None), serve(BIG)], BIG),
     Row("206 in several pieces", (STORED, None), [cut(BIG, MIDDLE), wrong_range(
         BIG, None, Content_Type="multipart/byteranges; boundary=x"), serve(BIG)], BIG, check=began_anew),
@@ -168,6 +180,8 @@ STATUSES = [
         [answer(503, Retry_After=TOMORROW), serve(SMALL)], SMALL, check=waited(120)),
     Row("503 with a Retry-After that is none", (STORED, None), [answer(503, Retry_After="soon"), serve(SMALL)], SMALL,
         check=waited(0.5)),
+    *[Row(f"503 with Retry-After in {what} that cannot be", (STORED, None), [answer(503, Retry_After=date),
+        serve(SMALL)], SMALL, check=waited(0.5)) for what, date in ABSURD_DATES.items()],
     Row("429 to the rest", (STORED, None), [cut(BIG, MIDDLE), answer(429, Retry_After="3"), serve(BIG)], BIG,
         check=waited(0.5, 3)),
     Row("an HTML page, size known", (REJECTED, "LengthMismatchError"), [answer(200, body=HTML)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -59,6 +60,13 @@ def error_in_ok(real: Callable[[], Response]) -> Response:
     """S3 may begin a 200 before it knows that completing fails (API Reference, CompleteMultipartUpload)."""
     body = b"<?xml version='1.0'?><Error><Code>InternalError</Code><Message>planted</Message></Error>"
     return Response(200, [("Content-Type", "application/xml")], body)
+
+
+def in_no_year(real: Callable[[], Response]) -> Response:
+    """The store's clock is broken."""
+    response = real()
+    others = [each for each in response.headers if each[0].lower() != "date"]
+    return replace(response, headers=[*others, ("Date", f"Mon, 01 Jan {'9' * 20} 00:00:00 GMT")])
 
 
 def called(operation: str, times: int) -> Callable[[Ran], None]:
@@ -155,6 +163,7 @@ LASTING: list[Row] = [
     Row("S3 abort: denied", (FAILED, "SinkError"), faults=lambda store: [
         Fault("part-2", BROKEN, ALWAYS), Fault("abort", DENIED, ALWAYS)], leaves_upload=True,
         check=says("the abort failed")),
+    Row("S3 create: a date that cannot be", (STORED, None), lands=BIG, faults=on("create", in_no_year)),
     Row("S3 refuses the tag", (STORED, None), lands=BIG, faults=on("tag", DENIED, ALWAYS)),
     Row("S3 refuses to list uploads", (STORED, None), lands=BIG, faults=on("list-uploads", DENIED, ALWAYS)),
 ]  # fmt: skip

@@ -144,5 +144,5 @@ def _seconds(last_modified: str) -> str:
     """`mtime` in seconds since 1970, the form rclone reads."""
     try:
         return str(int(parsedate_to_datetime(last_modified).timestamp()))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return ""

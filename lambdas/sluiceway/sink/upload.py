@@ -275,5 +275,5 @@ def _s3_time(reply: dict[str, Any]) -> datetime:
     text = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
         return parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return datetime.now(UTC).replace(microsecond=0)

@@ -15,7 +15,11 @@ from sluiceway.errors import RangesRefusedError, SourceProtocolError, SourceRest
 # As JSON writes it. A validator is carried from one invocation to the next in a checkpoint of under 4 KB, and HTTP sets
 # it no bound; those of common servers have up to a hundred characters.
 MAX_VALIDATOR_CHARS = 512
-CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+# No count of bytes has more digits; from 4,301 on Python refuses to make them a number.
+COUNT = r"[0-9]{1,19}"
+CONTENT_RANGE = re.compile(rf"bytes ({COUNT})-({COUNT})/({COUNT}|\*)")
+# Of a header that is refused so much is shown.
+SHOWN_CHARS = 100
 
 
 def announced_length(headers: Mapping[str, str], shown: str) -> int | None:
@@ -27,8 +31,8 @@ def announced_length(headers: Mapping[str, str], shown: str) -> int | None:
         return None
     values = {value.strip() for value in text.split(",")}
     value = values.pop()
-    if values or not (value.isascii() and value.isdigit()):
-        raise SourceProtocolError(f"{shown}: Content-Length is {text!r}")
+    if values or not re.fullmatch(COUNT, value):
+        raise SourceProtocolError(f"{shown}: Content-Length is {text[:SHOWN_CHARS]!r}")
     return int(value)
 
 
@@ -49,7 +53,7 @@ def _strong(headers: Mapping[str, str]) -> str | None:
         return None
     try:
         age = parsedate_to_datetime(headers.get("date", "")) - parsedate_to_datetime(modified)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return modified if age.total_seconds() >= 1 else None
 
@@ -80,8 +84,8 @@ def check_rest(
     fits = first == offset < stop and (bound is None or stop <= bound) and piece in (None, stop - first)
     if not fits or (length is not None and total not in (None, length)):
         raise RangesRefusedError(
-            f"{shown}: asked for the bytes {offset} to {end} of {length}, the server sent Content-Range {text!r} "
-            f"and Content-Length {headers.get('content-length')}"
+            f"{shown}: asked for the bytes {offset} to {end} of {length}, the server sent Content-Range "
+            f"{text[:SHOWN_CHARS]!r} and Content-Length {piece}"
         )
     return stop, total
 

@@ -129,7 +129,7 @@ def test_announced_length(headers: Mapping[str, str], expected: int | None) -> N
     assert announced_length(headers, "x") == expected
 
 
-@pytest.mark.parametrize("text", ["", "-1", "5, 6", "five", "٥", "5.0", "+5"])
+@pytest.mark.parametrize("text", ["", "-1", "5, 6", "five", "٥", "5.0", "+5", "1" * 20, "1" * 5000])
 def test_a_length_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(SourceProtocolError, match="Content-Length"):
         announced_length({"content-length": text}, "x")
@@ -146,6 +146,8 @@ def test_a_length_that_is_none_is_refused(text: str) -> None:
         ({"last-modified": TUESDAY, "date": TUESDAY}, None),
         ({"last-modified": TUESDAY, "date": "Tue, 15 Nov 1994 08:12:32 GMT"}, TUESDAY),
         ({"last-modified": "yesterday", "date": TUESDAY}, None),
+        ({"last-modified": TUESDAY, "date": f"Tue, 15 Nov {'9' * 20} 08:12:31 GMT"}, None),
+        ({"last-modified": f"Tue, 15 Nov 1994 08:12:31 +{'9' * 20}", "date": TUESDAY}, None),
         ({"etag": 'W/"a"', "last-modified": TUESDAY, "date": "Wed, 16 Nov 1994 08:12:32 GMT"}, None),
         ({"etag": LONGEST}, LONGEST),
         ({"etag": LONGEST[:-1] + 'e"'}, None),
@@ -209,6 +211,7 @@ def test_the_end_of_another_version_is_a_change() -> None:
         {"content-range": "bytes */100"},
         {"content-range": "items 10-99/100"},
         {"content-range": "bytes 10-99/100", "content-length": "89"},
+        {"content-range": f"bytes 10-99/{'1' * 5000}"},
     ],
 )
 def test_another_piece_is_refused(headers: Mapping[str, str]) -> None:
@@ -233,6 +236,9 @@ def test_a_piece_of_another_version_is_a_change() -> None:
         (" 7 ", 7.0),
         ("Tue, 15 Nov 1994 08:12:41 GMT", 10.0),
         ("Tue, 15 Nov 1994 08:12:01 GMT", 0.0),
+        (f"Tue, 15 Nov {'9' * 20} 08:12:01 GMT", None),
+        (f"Tue, 15 Nov 1994 08:12:01 +{'9' * 20}", None),
+        ("9" * 5000, float("inf")),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
