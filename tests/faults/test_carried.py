@@ -15,6 +15,7 @@ from sluiceway.landing.options import Options, Tools
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.source.client import Client
 from sluiceway.source.policy import UrlPolicy
+from sluiceway.spec.document import MAX_JOB_METADATA_BYTES
 from sluiceway.transfer.checkpoint import Checkpoint
 from tests.faults.harness import BIG, KEY, PART, SMALL, s3_of
 from tests.faults.source import YESTERDAY, File, Source, serve
@@ -140,6 +141,13 @@ def test_facts_that_exceed_two_kilobytes_never_cost_the_file(store: Store) -> No
     assert head["Metadata"]["source-etag"] == '"v1"'
     assert head["Metadata"]["sha256"] == SHA256[SMALL]
     assert "source-url" not in head["Metadata"]
+
+
+@pytest.mark.parametrize("file", [BIG, SMALL], ids=["in parts", "at once"])
+def test_all_the_metadata_that_a_job_may_have_is_kept(store: Store, file: File) -> None:
+    options = Options(part_bytes=PART, metadata={"n": "n" * (MAX_JOB_METADATA_BYTES - 1)})
+    head = carried(store, file, options, digests={"sha256": SHA256[file]})  # type: ignore[arg-type]
+    assert head["Metadata"].keys() == {"n", "sha256", "sluiceway-attempt"}
 
 
 def test_a_coding_of_s3s_own_framing_is_not_kept(store: Store) -> None:

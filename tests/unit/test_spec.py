@@ -59,6 +59,12 @@ def test_a_job_without_an_id_gets_the_default() -> None:
     assert load_job(changed(), "default-id").job_id == "default-id"
 
 
+def test_names_of_metadata_are_kept_as_s3_keeps_them() -> None:
+    destination = {"metadata": {"Job-Id": "mine", "SHA256": "theirs", "n": "x" * 1908}}
+    kept = load_job(changed(destination=destination), "default-id").destination.metadata
+    assert kept == {"job-id": "mine", "sha256": "theirs", "n": "x" * 1908}
+
+
 def source(**more: Any) -> dict[str, Any]:
     return {"source": {**URLS, **more}}
 
@@ -120,6 +126,12 @@ WRONG: list[tuple[Any, list[str]]] = [
      ["destination.metadata: expected names of letters, digits and '-', found 'a b'"]),
     (changed(destination={"metadata": {"c": "d", "a": "\u00e9"}}),
      ["destination.metadata.a: expected printable ASCII, found '\u00e9'"]),
+    (changed(destination={"metadata": {"job-id": "a", "Job-Id": "b"}}),
+     ["destination.metadata: expected names other than sluiceway-attempt, each once in whatever case, found 'Job-Id'"]),
+    (changed(destination={"metadata": {"Sluiceway-Attempt": "a"}}),
+     ["destination.metadata: expected names other than sluiceway-attempt, each once"]),
+    (changed(destination={"metadata": {"a": "x" * 1000, "b": "y" * 928}}),
+     ["destination.metadata: expected at most 1929 bytes of names and values, found 1930"]),
     (changed(destination={"tags": {"c": "d", "a": "x" * 257}}), ["destination.tags.a: expected at most 256"]),
     (changed(destination={"tags": {"": "x"}}), ["destination.tags: expected names of 1 to 128 characters, found ''"]),
     (changed(limits={"max_file_bytes": 0}), ["limits.max_file_bytes: expected at least 1, found 0"]),

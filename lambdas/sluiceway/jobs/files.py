@@ -15,6 +15,12 @@ from sluiceway.errors import SluicewayError
 from sluiceway.jobs.states import OVERRULABLE, FileState
 
 SHARDS = 16
+# S3 User Guide, "Working with object metadata": 2 KB in all, names and values, sent as US-ASCII headers.
+MAX_METADATA_BYTES = 2048
+# Names an attempt to land a file, so that its object is told from another's.
+ATTEMPT_METADATA = "sluiceway-attempt"
+# Room kept beside a job's own metadata: for the attempt's name, 32 characters, and the SHA-256, 64.
+KEPT_METADATA_BYTES = len(ATTEMPT_METADATA) + 32 + len("sha256") + 64
 # The fields of a result that tell what the file took, whatever its end.
 MEASURES = (
     "seconds", "source_wait_seconds", "sink_wait_seconds", "hash_seconds", "pool_waits", "part_retries",

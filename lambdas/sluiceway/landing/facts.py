@@ -11,18 +11,14 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.files import KEPT_METADATA_BYTES, MAX_METADATA_BYTES, FileResult, FileTask
 from sluiceway.redact import redact_url
 from sluiceway.sink.existing import Existing
-from sluiceway.sink.upload import ATTEMPT_METADATA, Target
+from sluiceway.sink.upload import Target
 
 if TYPE_CHECKING:
     from sluiceway.landing.options import Options
 
-# S3 User Guide, "Working with object metadata": 2 KB in all, names and values, sent as US-ASCII headers.
-MAX_METADATA_BYTES = 2048
-# Room kept for what the upload adds: the attempt's id and the SHA-256.
-KEPT_BYTES = len(ATTEMPT_METADATA) + 32 + len("sha256") + 64
 MAX_HEADER_CHARS = 1024
 # S3 User Guide, "Categorizing your storage using tags": ten an object.
 MAX_TAGS = 10
@@ -76,7 +72,7 @@ def metadata_of(
         **task.digests,
     }
     found = dict(options.metadata)
-    room = MAX_METADATA_BYTES - KEPT_BYTES - sum(len(name) + len(value) for name, value in found.items())
+    room = MAX_METADATA_BYTES - KEPT_METADATA_BYTES - sum(len(name) + len(value) for name, value in found.items())
     for name, value in ours.items():
         if name in found or not _printable(value):
             continue

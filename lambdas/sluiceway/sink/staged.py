@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from sluiceway.errors import UploadGoneError
+from sluiceway.jobs.files import ATTEMPT_METADATA
 from sluiceway.sink.existing import find_existing
-from sluiceway.sink.upload import ATTEMPT_METADATA, Target, Upload
+from sluiceway.sink.upload import Target, Upload
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,11 +29,11 @@ from sluiceway.errors import (
     SinkIntegrityError,
     UploadGoneError,
 )
+from sluiceway.jobs.files import ATTEMPT_METADATA
 from sluiceway.sink.direct import put_object, upload_part
 from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken
 from sluiceway.sink.translate import error_code, retries_of, sink_errors
 
-ATTEMPT_METADATA = "sluiceway-attempt"
 DIRECT: dict[str, Callable[..., dict[str, Any]]] = {"put_object": put_object, "upload_part": upload_part}
 _logger = logging.getLogger(__name__)
 

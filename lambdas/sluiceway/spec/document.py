@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.jobs.fields import NAMES
+from sluiceway.jobs.files import ATTEMPT_METADATA, KEPT_METADATA_BYTES, MAX_METADATA_BYTES
 from sluiceway.spec.auth import Strict
 from sluiceway.spec.entries import MAX_NUMBER, FileEntry, check_bucket, check_key, fill_fields, key_of_entry
 from sluiceway.spec.fhir_source import FhirBulkSource
@@ -27,6 +28,7 @@ JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 METADATA_NAME = re.compile(r"-*[A-Za-z0-9][A-Za-z0-9-]*")
 # S3 User Guide: 10 tags an object, keys of 128 and values of 256 characters.
 MAX_TAGS = 10
+MAX_JOB_METADATA_BYTES = MAX_METADATA_BYTES - KEPT_METADATA_BYTES
 # Step Functions: a Distributed Map runs at most 10,000 children at once; an execution lasts at most a year.
 MAX_CONCURRENCY = 10_000
 # Deeper than any job, and far from where Python gives up.
@@ -99,12 +101,20 @@ class Destination(Strict):
     @field_validator("metadata")
     @classmethod
     def _check_metadata(cls, metadata: dict[str, str]) -> dict[str, str]:
+        lower: dict[str, str] = {}
         for name, value in metadata.items():
             if not METADATA_NAME.fullmatch(name):
                 raise expected("names of letters, digits and '-'", found=found(name))
+            if name.lower() in (ATTEMPT_METADATA, *lower):
+                raise expected(f"names other than {ATTEMPT_METADATA}, each once in whatever case", found=found(name))
             if not value.isascii() or not value.isprintable():
                 raise expected("printable ASCII", at=name, found=found(value))
-        return metadata
+            # S3 keeps them so, and signs them as headers, whose names have no case.
+            lower[name.lower()] = value
+        size = sum(len(name) + len(value) for name, value in lower.items())
+        if size > MAX_JOB_METADATA_BYTES:
+            raise expected(f"at most {MAX_JOB_METADATA_BYTES} bytes of names and values", found=f"{size}")
+        return lower
 
 
 class Limits(Strict):
