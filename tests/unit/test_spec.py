@@ -179,7 +179,7 @@ WRONG: list[tuple[Any, list[str]]] = [
      ["source: expected a place in files.link that there is, unlike file:name"]),
     (http("files", link={"url": "https://h/", "headers": {"X": "{{ item:id }}"}}),
      ["source: expected a place in files.link.headers that there is, unlike item:id"]),
-    (http("start", body="{{ file:number }}"),
+    (http("start", json="{{ file:number }}"),
      ["source: expected a place in start that there is, unlike file:number"]),
     (http("files", digests={"sha3": "x"}), ["source.files.digests: expected digests named md5, "]),
     ({"source": {"type": "manifest", "location": "s3://b/k", "format": "xml"}}, ["source.format: expected jsonl, "]),
