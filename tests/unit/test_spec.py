@@ -110,6 +110,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     (source(files=["https://h/a", {"url": "https://h/b", "size": "5"}, {"key": "x"}]),
      ["source.files[1].size: expected a whole number, found '5'",
       "source.files[2].url: expected a value, found nothing"]),
+    (source(files=["https://h/a", {"url": "https://h/b", "access": "jobs/a/access-0123456789abcdef.json"}]),
+     ["source.files[1].access: expected it only in a list kept in S3, as failed.jsonl is, found it in the job itself"]),
     (source(files=[{"url": "https://h/b", "size": True}]),
      ["source.files[0].size: expected a whole number, found true"]),
     (source(files=[{"url": "https://h/b", "sha257": "x"}]),

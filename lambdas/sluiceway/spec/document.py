@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
 
 from sluiceway.errors import FieldError, InvalidJobError
@@ -43,11 +43,18 @@ StorageClass = Literal[
 Format = Literal["jsonl", "json", "csv", "urls", "tsv"]
 
 
+def _without_access(file: FileEntry) -> FileEntry:
+    """`access` stands for another job's credentials, so it is taken only from a list kept where that job's own lies."""
+    if file.access is not None:
+        raise expected("it only in a list kept in S3, as failed.jsonl is", at="access", found="it in the job itself")
+    return file
+
+
 class UrlsSource(Strict):
     """Files listed in the document itself; an entry may be a URL alone."""
 
     type: Literal["urls"]
-    files: list[FileEntry]
+    files: list[Annotated[FileEntry, AfterValidator(_without_access)]]
 
 
 class ManifestSource(Strict):

@@ -80,9 +80,11 @@ def test_a_list_that_failed_twice_runs_a_third_time(
 
 def test_an_object_that_is_not_there_is_told_by_the_line(deployment: Deployment, source: SourceServer) -> None:
     absent = "jobs/elsewhere/access-0123456789abcdef.json"
-    files = [source.url("/a"), {"url": source.url("/b"), "access": absent}]
+    lines = [json.dumps({"url": source.url("/a")}), json.dumps({"url": source.url("/b"), "access": absent})]
+    listed = f"jobs/{JOB}/failed.jsonl"
+    deployment.client("s3").put_object(Bucket=deployment.jobs_bucket, Key=listed, Body="\n".join(lines).encode())
     execution = deployment.new_execution()
-    deployment.start({"job_id": "again-1", "source": {"type": "urls", "files": files}}, execution)
+    deployment.start(again(deployment), execution)
     with pytest.raises(
         InvalidJobError, match=f"file 2, access: expected an object of this .* bucket.*, found {absent}"
     ):
