@@ -19,11 +19,12 @@ from local import s3_listing as listing
 from local import s3_xml as xml
 from local.http import FileBody, Request, Response
 from local.s3_errors import S3Error, no_space
+from local.s3_files import check_key
 from local.s3_index import ObjectRecord
 from local.s3_multipart import Multipart
 from local.s3_receive import receiver
 from local.s3_request import Call, conditions_of, described
-from local.s3_store import NewObject, Store, check_key
+from local.s3_store import NewObject, Store
 from local.s3_uploads import Uploads, Written
 
 _NOT_HERE = {

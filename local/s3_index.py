@@ -7,6 +7,7 @@ them: the caller holds `transaction()` while it changes both the file and the ro
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import sqlite3
@@ -52,6 +53,12 @@ class ObjectRecord:
     @classmethod
     def of_row(cls, row: tuple[object, ...]) -> ObjectRecord:
         return cls(*row[:7], *json.loads(str(row[7])))  # type: ignore[arg-type]
+
+    @classmethod
+    def of_file(cls, bucket: str, key: str, path: str, stat: os.stat_result) -> ObjectRecord:
+        """A file that did not come through S3: its ETag is made of size and time, like that of an upload in parts."""
+        mark = hashlib.md5(f"{stat.st_size}/{stat.st_mtime_ns}".encode(), usedforsecurity=False).hexdigest()
+        return cls(bucket, key, path, stat.st_size, stat.st_mtime_ns, stat.st_mtime, f"{mark}-1")
 
 
 @dataclass(frozen=True, slots=True)

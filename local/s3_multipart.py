@@ -13,9 +13,10 @@ from local import s3_checksums as checksums
 from local import s3_xml as xml
 from local.http import Response
 from local.s3_errors import S3Error
+from local.s3_files import check_key
 from local.s3_receive import content_length, receiver
 from local.s3_request import Call, conditions_of, described
-from local.s3_store import NewObject, Store, check_key
+from local.s3_store import NewObject, Store
 from local.s3_uploads import MIN_PART_BYTES, Part, Upload, Uploads, assemble
 
 MAX_PARTS_LISTED = 1000  # S3 API reference, ListParts

@@ -1,8 +1,8 @@
 """Objects as plain files: `landed/<bucket>/<key>`, their metadata in the hidden folder beside the buckets.
 
-Knows how a key becomes a path, how a finished temporary file becomes an object (by rename, in one transaction with
-its row, after the conditions were checked), and how files that a user put or removed by hand are noticed. Refuses
-to know HTTP.
+Knows how a finished temporary file becomes an object (by rename, in one transaction with its row, after the conditions
+were checked), and how files that a user put or removed by hand are noticed. Refuses to know HTTP, and how a key
+becomes a path (s3_files.py).
 
 An own store and not nanio: nanio ignores conditional writes and checksums, takes parts below 5 MiB, copies every
 part on Complete and moves 145 MB/s, so that next to nothing of it would have been left behind a layer that adds
@@ -27,11 +27,10 @@ from typing import BinaryIO
 from local.claim import Claim
 from local.folder import in_the_way, no_index
 from local.s3_errors import S3Error, bucket_taken, no_such_bucket, no_such_key, precondition_failed
+from local.s3_files import check_key, files_below, is_plain
 from local.s3_index import Index, ObjectRecord
 
 HIDDEN = ".sluiceway"
-MAX_KEY_BYTES = 1024  # S3 user guide, "Naming Amazon S3 objects"
-MAX_NAME_BYTES = 255  # of one file name, on every common file system
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 
@@ -150,7 +149,7 @@ class Store:
                 raise no_such_key(key) from None
             stat = os.fstat(file.fileno())
             if (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
-                record = _adopted(bucket, key, record.path, stat)
+                record = ObjectRecord.of_file(bucket, key, record.path, stat)
                 self._index.put(record)
             return record, file
 
@@ -220,11 +219,11 @@ class Store:
         for bucket, _ in self.buckets():
             with self._index.transaction():
                 known = {record.path: record for record in self._index.all_of(bucket)}
-                for path, stat in _files(self.root, bucket):
+                for path, stat in files_below(self.root, bucket):
                     record = known.pop(path, None)
                     if record is None or (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
                         key = record.key if record else path[len(bucket) + 1 :]
-                        self._index.put(_adopted(bucket, key, path, stat))
+                        self._index.put(ObjectRecord.of_file(bucket, key, path, stat))
                 for record in known.values():
                     if not (self.root / record.path).is_file():
                         self._index.delete(bucket, record.key)
@@ -235,16 +234,15 @@ class Store:
         """Renames into place; a key that cannot be a path here goes to the hidden folder under its hash."""
         if bucket in self._private:
             file.chmod(0o600)
-        if _is_plain(key):
+        if is_plain(key):
             path = f"{bucket}/{key}"
             try:
                 (self.root / path).parent.mkdir(parents=True, exist_ok=True)
                 self._clear_empty_folder(self.root / path)
                 os.replace(file, self.root / path)
                 return path
-            except (NotADirectoryError, FileExistsError, IsADirectoryError, OSError) as error:
-                if not isinstance(error, NotADirectoryError | FileExistsError | IsADirectoryError):
-                    raise
+            except (NotADirectoryError, FileExistsError, IsADirectoryError):
+                pass  # a file is where a folder would be, or a folder where the file would be
         path = f"{HIDDEN}/odd/{bucket}/{hashlib.sha256(key.encode()).hexdigest()}"
         (self.root / path).parent.mkdir(exist_ok=True)
         os.replace(file, self.root / path)
@@ -264,18 +262,6 @@ class Store:
             folder.rmdir()
 
 
-def check_key(key: str) -> None:
-    if len(key.encode()) > MAX_KEY_BYTES:
-        raise S3Error("KeyTooLongError", "Your key is too long", MaxSizeAllowed=MAX_KEY_BYTES)
-
-
-def _is_plain(key: str) -> bool:
-    names = key.split("/")
-    return "\0" not in key and all(
-        name not in ("", ".", "..") and len(name.encode()) <= MAX_NAME_BYTES for name in names
-    )
-
-
 def _judge(current: ObjectRecord | None, key: str, conditions: Conditions) -> None:
     if conditions.if_none_match == "*" and current is not None:
         raise precondition_failed("If-None-Match")
@@ -284,23 +270,3 @@ def _judge(current: ObjectRecord | None, key: str, conditions: Conditions) -> No
             raise no_such_key(key)
         if conditions.if_match not in ("*", current.etag):
             raise precondition_failed("If-Match")
-
-
-def _adopted(bucket: str, key: str, path: str, stat: os.stat_result) -> ObjectRecord:
-    """A file that did not come through S3: its ETag is made of size and time, like that of an upload in parts."""
-    mark = hashlib.md5(f"{stat.st_size}/{stat.st_mtime_ns}".encode(), usedforsecurity=False).hexdigest()
-    return ObjectRecord(bucket, key, path, stat.st_size, stat.st_mtime_ns, stat.st_mtime, f"{mark}-1")
-
-
-def _files(root: Path, bucket: str) -> list[tuple[str, os.stat_result]]:
-    found = []
-    folders = [bucket]
-    while folders:
-        folder = folders.pop()
-        for entry in os.scandir(root / folder):
-            path = f"{folder}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                folders.append(path)
-            elif entry.is_file():
-                found.append((path, entry.stat()))
-    return found
