@@ -125,9 +125,12 @@ class Watch:
     def _wake(self) -> None:
         """Shuts the socket under the reader, who has what arrived until then and finds the end of the body after it."""
         if self.sock is not None:
+            # A body is only read. Shut for writing as well, Linux resets the connection at the next packet that arrives,
+            # and the read under way loses what it has (RFC 1122, 4.2.2.13).
+            how = socket.SHUT_RD if self.least_bytes else socket.SHUT_RDWR
             try:
                 # On the plain socket, also under TLS: closing the TLS layer from here would race with its reader.
-                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+                socket.socket.shutdown(self.sock, how)
             except OSError:
                 # Already closed by its peer or by the reader: then the reader is awake.
                 return
