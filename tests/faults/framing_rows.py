@@ -8,7 +8,7 @@ from tests.faults.checks import asked_once, began_anew, coding_kept, went_on
 from tests.faults.harness import BIG, FAILED, OTHER, REJECTED, SMALL, STORED, Row
 from tests.faults.source import File, serve
 from tests.faults.source_rows import MIDDLE, sha256
-from tests.faults.steps import answer, chunked, cut_rest, part_of_unknown, raw, with_head, wrong_range
+from tests.faults.steps import answer, chunked, cut_rest, part_of_unknown, raw, rest_of_unknown, with_head, wrong_range
 
 ZIPPED = File(gzip.compress(SMALL.body, mtime=0))
 
@@ -18,6 +18,9 @@ FRAMING_ROWS = [
         check=went_on),
     Row("chunked, cut, and the rest is told no total", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b""),
         part_of_unknown(BIG, 3_000_000)], BIG, check=went_on),
+    Row("chunked, cut, and the rest ends early, its length untold", (STORED, None),
+        [chunked(BIG.body[:MIDDLE], end=b""), rest_of_unknown(BIG, 500_000), part_of_unknown(BIG, 9_000_000)], BIG,
+        check=went_on),
     Row("chunked, cut, and the total becomes another", (STORED, None), [chunked(BIG.body[:MIDDLE], end=b""),
         cut_rest(BIG, 999_999), wrong_range(BIG, "bytes {first}-{last}/9999999999"), serve(BIG)], BIG,
         check=began_anew),
@@ -57,6 +60,9 @@ FRAMING_ROWS = [
         [with_head("HTTP/1.1 200 OK\nX-Broken\nContent-Length: 100003", SMALL.body[:-1])], check=asked_once),
     Row("gzip forced", (STORED, None), [serve(ZIPPED, Content_Encoding="gzip")], ZIPPED,
         task={"digests": {"sha256": sha256(ZIPPED)}}, check=coding_kept),
+    Row("gzip forced, chunked, cut, and the rest would be plain", (STORED, None), [with_head(
+        'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nContent-Encoding: gzip\nETag: "v1"', b"5\r\n" + ZIPPED.body[:5]),
+        serve(SMALL)], SMALL, check=began_anew),
     Row("gzip forced, and a coding of S3's own on a second line", (STORED, None), [with_head(
         f"HTTP/1.1 200 OK\nContent-Length: {len(ZIPPED.body)}\nContent-Encoding: gzip\nContent-Encoding: aws-chunked",
         ZIPPED.body)], ZIPPED, check=coding_kept),

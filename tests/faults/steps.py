@@ -119,6 +119,18 @@ def part_of_unknown(file: File, chunk: int) -> Step:
     return step
 
 
+def rest_of_unknown(file: File, after: int) -> Step:
+    """A true 206 of the rest that tells neither the total nor its own length, and ends after `after` bytes."""
+
+    def step(exchange: Exchange) -> None:
+        first, last = (exchange.range or (0, None))[0], len(file.body) - 1
+        exchange.raw(f"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes {first}-{last}/*\r\n\r\n".encode())
+        exchange.raw(file.piece(first, first + after))
+        exchange.end()
+
+    return step
+
+
 def wrong_range(file: File, content_range: str | None, *, shift: int = 0, **headers: str) -> Step:
     """A 206 that says or sends another piece than the one asked for."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}

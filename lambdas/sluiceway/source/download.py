@@ -88,6 +88,7 @@ class Download(io.RawIOBase):
         super().__init__()
         self._client, self._url, self._shown = client, url, redact_url(url)
         self._asked = {"Accept-Encoding": "identity", "Want-Repr-Digest": WANT_REPR_DIGEST, **headers}
+        self.headers: Mapping[str, str] = {}
         self._response: urllib3.BaseHTTPResponse | None = None
         self._watch: Watch | None = None
         self._offset = 0
@@ -111,8 +112,8 @@ class Download(io.RawIOBase):
         self.headers = response.headers
         with discarding_on_error(response):
             self.length = self._end = announced_length(response.headers, self._shown)
-        self.validator = strong_validator(response.headers)
-        self._ranges = response.headers.get("accept-ranges", "").lower() != "none"
+            self.validator = strong_validator(response.headers)
+        self._ranges = response.headers.get("accept-ranges", "").lower() != "none" and self._rest_would_be_known
         self._attach(response)
 
     def _go_on(self, begun: Begun) -> None:
@@ -135,6 +136,11 @@ class Download(io.RawIOBase):
         return self._offset > 0 or self._end != self.length
 
     @property
+    def _rest_would_be_known(self) -> bool:
+        """Whether the rest of another coding, by a server that gives both one ETag, would show by its length."""
+        return self.length is not None or self.headers.get("content-encoding", "identity").lower() == "identity"
+
+    @property
     def resumable(self) -> bool:
         """Whether a later request can go on in the middle: a strong validator, and ranges not ruled out."""
         return self.validator is not None and self._ranges
@@ -149,7 +155,7 @@ class Download(io.RawIOBase):
             try:
                 return self._read(memoryview(view).cast("B"))
             except SourceError as error:
-                if isinstance(error, SourceRestartError):
+                if isinstance(error, SourceRestartError | SourceStatusError):
                     raise
                 self._resume(error)
 
@@ -195,8 +201,9 @@ class Download(io.RawIOBase):
         cut = self._cut()
         if cut is not None:
             raise cut
-        if self._end is not None and self._offset < self._end:
-            raise SourceTruncatedError(f"{self._shown}: the body ended after {self._offset} of {self._end} bytes")
+        end = self._end if self._until is None else self._until
+        if end is not None and self._offset < end:
+            raise SourceTruncatedError(f"{self._shown}: the body ended after {self._offset} of {end} bytes")
         self._detach(is_read=True)
 
     def _cut(self) -> SluicewayError | None:
@@ -248,7 +255,7 @@ class Download(io.RawIOBase):
         headers, status = response.headers, response.status
         self._until = None
         if status == 200 and not self._is_partial:
-            check_unchanged(headers, self.validator, self.length, self._shown)
+            check_unchanged(headers, self.headers or headers, self.validator, self.length, self._shown)
         elif status == 416 and self._end is None and is_end(headers, self.validator, self._offset, self._shown):
             self.length = self._end = self._offset
         elif status in {200, 412, 416}:

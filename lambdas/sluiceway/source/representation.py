@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 from sluiceway.errors import RangesRefusedError, SourceProtocolError, SourceRestartError
+from sluiceway.source.stated import stated_digests
 
 # As JSON writes it. A validator is carried from one invocation to the next in a checkpoint of under 4 KB, and HTTP sets
 # it no bound; those of common servers have up to a hundred characters.
@@ -58,13 +59,20 @@ def _strong(headers: Mapping[str, str]) -> str | None:
     return modified if age.total_seconds() >= 1 else None
 
 
-def check_unchanged(headers: Mapping[str, str], validator: str | None, length: int | None, shown: str) -> None:
-    """Compares the reply to a request for the whole body with the first one. Raises SourceRestartError."""
+def check_unchanged(
+    headers: Mapping[str, str], before: Mapping[str, str], validator: str | None, length: int | None, shown: str
+) -> None:
+    """Compares the reply to a request for the whole body with the first one, whose headers were those of `before`.
+    Without a validator what they state of the bytes tells whether they may be of one body. Raises
+    SourceRestartError."""
     found = strong_validator(headers), announced_length(headers, shown)
     if found != (validator, length):
         raise SourceRestartError(
             f"{shown}: the file changed: it was {validator} of {length} bytes, now it is {found[0]} of {found[1]}"
         )
+    codings = [each.get("content-encoding", "identity").lower() for each in (before, headers)]
+    if codings[0] != codings[1] or stated_digests(before) != stated_digests(headers):
+        raise SourceRestartError(f"{shown}: the file changed: its content coding or its stated digests did")
 
 
 def check_rest(

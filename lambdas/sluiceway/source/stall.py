@@ -125,7 +125,7 @@ class Watch:
     def _wake(self) -> None:
         """Shuts the socket under the reader, who has what arrived until then and finds the end of the body after it."""
         if self.sock is not None:
-            # A body is only read. Shut for writing as well, Linux resets the connection at the next packet that arrives,
+            # A body is only read. Shut for writing as well, Linux resets the connection at the next packet that comes,
             # and the read under way loses what it has (RFC 1122, 4.2.2.13).
             how = socket.SHUT_RD if self.least_bytes else socket.SHUT_RDWR
             try:
