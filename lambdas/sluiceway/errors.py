@@ -106,6 +106,10 @@ class SinkDeniedError(SinkError):
     """S3 refused access, or the bucket does not exist: retrying changes nothing."""
 
 
+class ObjectMissingError(SinkError):
+    """There is no object at the key."""
+
+
 class FileExistsInSinkError(SinkError):
     """A conditional write found another object at the key."""
 

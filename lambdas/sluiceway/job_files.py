@@ -52,7 +52,7 @@ def put_json(services: Services, key: str, value: bytes | Any) -> None:
 
 
 def get_json(services: Services, key: str) -> Any:
-    """Raises SinkError for a key that is not there."""
+    """Raises ObjectMissingError for a key that is not there."""
     return json.loads(get_bytes(services, services.config.jobs_bucket, key))
 
 

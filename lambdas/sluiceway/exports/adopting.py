@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sluiceway.errors import FieldError, InvalidJobError, SinkError
+from sluiceway.errors import FieldError, InvalidJobError, ObjectMissingError
 from sluiceway.exports.access import access_of
 from sluiceway.exports.http_list import put_access
 from sluiceway.job_files import key_of
@@ -45,8 +45,6 @@ def adopt(services: Services, row: JobRow, job: Job, task: FileTask) -> FileTask
 def _read(services: Services, key: str, where: str) -> dict[str, object]:
     try:
         return access_of(services, key)
-    except SinkError as error:
-        if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") not in ("NoSuchKey", "404"):
-            raise
+    except ObjectMissingError:
         expected = "an object of this deployment's jobs bucket: failed.jsonl runs where its job ran"
         raise InvalidJobError([FieldError(where, key, expected)]) from None

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sluiceway.errors import SinkError
+from sluiceway.errors import ObjectMissingError
 from sluiceway.exports.filling import Heard
 from sluiceway.job_files import EXPORT, EXPORT_LIST, get_bytes, get_json, key_of, put_json
 
@@ -68,10 +68,8 @@ def find(services: Services, row: JobRow) -> Export | None:
     """The export of this run of the job, if it has one."""
     try:
         said = get_json(services, key_of(row.job_id, EXPORT))
-    except SinkError as error:
-        if getattr(error.__cause__, "response", {}).get("Error", {}).get("Code") in ("NoSuchKey", "404"):
-            return None
-        raise
+    except ObjectMissingError:
+        return None
     if said.get("stamp") != row.stamp:
         return None
     replies = tuple(Heard(**each) for each in said["replies"])

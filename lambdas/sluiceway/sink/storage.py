@@ -147,7 +147,8 @@ class ObjectReader(io.RawIOBase):
 def download_stream(
     s3: Any, bucket: str, key: str, *, start: int | None = None, length: int | None = None
 ) -> ObjectReader:
-    """Opens an object, or `length` bytes of it from `start`, for reading. Raises SinkError (also for a missing key)."""
+    """Opens an object, or `length` bytes of it from `start`, for reading. Raises SinkError, of which
+    ObjectMissingError where there is none."""
     extra: dict[str, str] = {}
     if start is not None or length is not None:
         first = start or 0

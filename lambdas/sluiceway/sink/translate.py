@@ -19,6 +19,7 @@ from botocore.exceptions import (
 
 from sluiceway.errors import (
     FileExistsInSinkError,
+    ObjectMissingError,
     SendAgainError,
     SinkDeniedError,
     SinkError,
@@ -61,6 +62,8 @@ def _translated(error: ClientError, operation: str, target: str) -> SinkError:
     text = f"{operation} {target}: {code}: {message}"
     if status == 412:
         return FileExistsInSinkError(text)
+    if code == "NoSuchKey":
+        return ObjectMissingError(text)
     if code == "NoSuchUpload":
         return UploadGoneError(text)
     if status == 409:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sluiceway.errors import FileExistsInSinkError, SinkDeniedError, SinkError
+from sluiceway.errors import FileExistsInSinkError, ObjectMissingError, SinkDeniedError, SinkError
 from sluiceway.sink.storage import (
     ObjectWriter,
     delete_objects,
@@ -122,8 +122,8 @@ def test_download_stream_reads_lines(bucket: Bucket) -> None:
         assert list(io.BufferedReader(reader)) == [b"one\n", b"two\n", b"three"]
 
 
-def test_a_missing_key_is_a_sink_error_that_names_it(bucket: Bucket) -> None:
-    with pytest.raises(SinkError, match=f"s3://{bucket.name}/nothing: NoSuchKey"):
+def test_a_missing_key_has_an_error_of_its_own_that_names_it(bucket: Bucket) -> None:
+    with pytest.raises(ObjectMissingError, match=f"s3://{bucket.name}/nothing: NoSuchKey"):
         download_stream(bucket.s3, bucket.name, "nothing")
 
 
