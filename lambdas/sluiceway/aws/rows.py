@@ -26,6 +26,9 @@ LISTED = "JOBS"
 
 # Rows outlive the job for the report, the rerun and the auditor; then DynamoDB's time to live takes them.
 KEEP_SECONDS = 90 * 24 * 3600
+# A job's row outlives those of its files: where it is gone its runs count from 1 again, and what is left of the old run
+# 1 would be taken for the new one's. DynamoDB Developer Guide, "Time to live": items go within a few days.
+SPARE_SECONDS = 14 * 24 * 3600
 PROGRESS_KEEP_SECONDS = 3600
 
 

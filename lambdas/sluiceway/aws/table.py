@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from sluiceway.aws.rows import (
     KEEP_SECONDS,
+    SPARE_SECONDS,
     JobRow,
     execution_key,
     iso,
@@ -173,7 +174,7 @@ class JobTable:
             raise KeyError(job_id) from None
 
     def _first_row(self, **facts: Any) -> dict[str, Any]:
-        stamp = iso(self.now())
+        stamp, run_seconds = iso(self.now()), 60 * facts["limits"].get("deadline_minutes", 0)
         return {
             **facts,
             "begun_at": facts["begun_at"] or stamp,
@@ -181,7 +182,7 @@ class JobTable:
             "patience": {},
             "created_at": stamp,
             "updated_at": stamp,
-            "expires_at": int(self.now()) + KEEP_SECONDS,
+            "expires_at": int(self.now() + run_seconds) + KEEP_SECONDS + SPARE_SECONDS,
         }
 
     def _put_run(self, job_id: str, row: Mapping[str, Any], before: JobRow | None) -> bool:

@@ -10,7 +10,8 @@ import pytest
 from sluiceway.aws.rows import JobRow, from_attributes, to_attributes
 from sluiceway.aws.table import JobTable
 from sluiceway.errors import ContentionError, IllegalTransitionError, JobIsLiveError, NotOwnerError
-from sluiceway.jobs.states import JobState
+from sluiceway.jobs.files import FileResult, FileTask
+from sluiceway.jobs.states import FileState, JobState
 from tests.support.deployment import Deployment
 
 FIRST, SECOND = "arn:first", "arn:second"
@@ -160,3 +161,16 @@ def test_values_survive_the_table_s_notation() -> None:
 def test_an_announced_state_is_noted(deployment: Deployment) -> None:
     job = take(deployment)
     assert deployment.jobs.mark_announced(job) == replace(job, announced="REQUESTED")
+
+
+def test_a_jobs_row_outlives_those_of_its_files(deployment: Deployment) -> None:
+    """Where it went first, the next run of the id would have their number, and find its files ended."""
+    days = 7
+    job = take(deployment, limits={"deadline_minutes": days * 24 * 60})
+    at_the_deadline = replace(deployment.files, now=lambda: job.created_seconds + days * 24 * 3600)
+    task = FileTask("https://h/a", "landing", "a")
+    at_the_deadline.end("j", job.run, [(task, FileResult(FileState.STORED))])
+
+    expires = {row["sk"]["S"].partition("#")[0]: int(row["expires_at"]["N"]) for row in deployment.rows()}
+
+    assert expires["JOB"] >= max(expires["FILE"], expires["COUNTERS"]) + days * 24 * 3600
