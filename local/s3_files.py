@@ -6,6 +6,7 @@ Knows which keys a file can have and which files a key can name. Refuses to know
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,13 +32,33 @@ def is_plain(key: str) -> bool:
 
 
 def files_below(root: Path, folder: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Each file with its path from `root`. Links to folders are not followed."""
+    """Each file that a key could name, with its path from `root`. Links to folders are not followed."""
     folders = [folder]
     while folders:
         folder = folders.pop()
         for entry in os.scandir(root / folder):
+            if not _is_text(entry.name):
+                continue
             path = f"{folder}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 folders.append(path)
             elif entry.is_file():
                 yield path, entry.stat()
+
+
+def stat_of(path: Path) -> os.stat_result | None:
+    """None where there is no file, or something else."""
+    try:
+        found = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+def _is_text(name: str) -> bool:
+    """Keys are UTF-8. Of other bytes in a name Python makes surrogates, which have no encoding."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

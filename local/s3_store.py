@@ -27,7 +27,7 @@ from typing import BinaryIO
 from local.claim import Claim
 from local.folder import in_the_way, no_index
 from local.s3_errors import S3Error, bucket_taken, no_such_bucket, no_such_key, precondition_failed
-from local.s3_files import check_key, files_below, is_plain
+from local.s3_files import check_key, files_below, is_plain, stat_of
 from local.s3_index import Index, ObjectRecord
 
 HIDDEN = ".sluiceway"
@@ -113,7 +113,7 @@ class Store:
     def delete_bucket(self, bucket: str) -> None:
         self.need_bucket(bucket)
         with self._index.transaction():
-            if not self._index.is_empty(bucket):
+            if not self._index.is_empty(bucket) or any(files for *_, files in os.walk(self.root / bucket)):
                 raise S3Error("BucketNotEmpty", "The bucket you tried to delete is not empty", BucketName=bucket)
             shutil.rmtree(self.root / bucket)
 
@@ -136,33 +136,21 @@ class Store:
         return record
 
     def open(self, bucket: str, key: str) -> tuple[ObjectRecord, BinaryIO]:
-        """The record and the very file it describes; the caller closes it."""
+        """The record and the file it describes; the caller closes it."""
         self.need_bucket(bucket)
         with self._index.transaction():
-            record = self._index.get(bucket, key)
-            if record is None:
-                raise no_such_key(key)
-            try:
-                file = open(self.root / record.path, "rb")  # noqa: SIM115  the caller closes it
-            except FileNotFoundError:
-                self._index.delete(bucket, key)
-                raise no_such_key(key) from None
-            stat = os.fstat(file.fileno())
-            if (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
-                record = ObjectRecord.of_file(bucket, key, record.path, stat)
-                self._index.put(record)
-            return record, file
+            record = self._find(bucket, key)
+            if record is not None:
+                return record, open(self.root / record.path, "rb")
+        raise no_such_key(key)
 
     def check(self, bucket: str, key: str, conditions: Conditions) -> None:
         """Raises PreconditionFailed, or NoSuchKey for If-Match on nothing: what `commit` would find now."""
         if conditions == Conditions():
             return
-        try:
-            current: ObjectRecord | None = self.head(bucket, key)
-        except S3Error as error:
-            if error.code != "NoSuchKey":
-                raise
-            current = None
+        self.need_bucket(bucket)
+        with self._index.transaction():
+            current = self._find(bucket, key)
         _judge(current, key, conditions)
 
     def commit(self, bucket: str, key: str, new: NewObject, conditions: Conditions) -> ObjectRecord:
@@ -172,9 +160,7 @@ class Store:
         path, current = None, None
         try:
             with self._index.transaction():
-                current = self._index.get(bucket, key)
-                if current is not None and not (self.root / current.path).is_file():
-                    current = None
+                current = self._find(bucket, key)
                 _judge(current, key, conditions)
                 stat = new.file.stat()
                 path = self._move(new.file, bucket, key)
@@ -194,25 +180,41 @@ class Store:
     def delete(self, bucket: str, key: str) -> None:
         self.need_bucket(bucket)
         with self._index.transaction():
-            record = self._index.get(bucket, key)
+            record = self._find(bucket, key)
             if record is not None:
                 self._unlink(record)
                 self._index.delete(bucket, key)
 
     def update(self, bucket: str, key: str, change: Callable[[ObjectRecord], ObjectRecord]) -> None:
         """Replaces what is said of an object; the bytes stay."""
-        self.head(bucket, key)
+        self.need_bucket(bucket)
         with self._index.transaction():
-            record = self._index.get(bucket, key)
-            if record is None:
-                raise no_such_key(key)
-            self._index.put(change(record))
+            record = self._find(bucket, key)
+            if record is not None:
+                self._index.put(change(record))
+                return
+        raise no_such_key(key)
 
     @property
     def index(self) -> Index:
         return self._index
 
-    # files that came or went by hand
+    # files that came, went or changed by hand
+
+    def _find(self, bucket: str, key: str) -> ObjectRecord | None:
+        """The row of the key, in line with the file. Within a transaction."""
+        record = self._index.get(bucket, key)
+        if record is None and not is_plain(key):
+            return None
+        path = record.path if record else f"{bucket}/{key}"
+        stat = stat_of(self.root / path)
+        if stat is None:
+            self._index.delete(bucket, key)
+            return None
+        if record is None or (stat.st_size, stat.st_mtime_ns) != (record.size, record.mtime_ns):
+            record = ObjectRecord.of_file(bucket, key, path, stat)
+            self._index.put(record)
+        return record
 
     def reconcile(self) -> None:
         """Brings the rows in line with the files on disk."""

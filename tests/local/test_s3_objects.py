@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from botocore.exceptions import ClientError
 
-from local.s3_api import S3
 from tests.local.support import Running, code_of
 
 EMPTY_CRC32 = base64.b64encode(zlib.crc32(b"").to_bytes(4, "big")).decode()
@@ -215,25 +214,6 @@ def test_presigned_urls_work(running: Running) -> None:
     connection.request("GET", url.removeprefix(running.url))
     assert connection.getresponse().read() == b"signed"
     connection.close()
-
-
-def test_files_that_came_or_went_by_hand_are_noticed(running: Running) -> None:
-    running.client.put_object(Bucket="landing", Key="gone", Body=b"1", Metadata={"a": "1"})
-    running.client.put_object(Bucket="landing", Key="kept", Body=b"1", Metadata={"a": "1"})
-    running.client.put_object(Bucket="landing", Key="edited", Body=b"1", Metadata={"a": "1"})
-    (running.landed / "landing/gone").unlink()
-    (running.landed / "landing/edited").write_bytes(b"by hand")
-    (running.landed / "landing/came").write_bytes(b"also by hand")
-    assert code_of(lambda: running.client.get_object(Bucket="landing", Key="gone")) == "NoSuchKey"
-    assert running.client.get_object(Bucket="landing", Key="edited")["Body"].read() == b"by hand"
-    running.s3.close()
-    second = S3(running.landed)
-    try:
-        keys = [record.key for record in second.store.index.list("landing", "", "", "", 10).records]
-        assert keys == ["came", "edited", "kept"]
-        assert second.store.head("landing", "kept").headers["x-amz-meta-a"] == "1"
-    finally:
-        second.close()
 
 
 def test_closing_leaves_no_temporary_files(running: Running) -> None:
