@@ -158,13 +158,14 @@ class S3:
         record, file = self.store.open(call.bucket, call.key)
         try:
             _judge_read(call, record)
-            start, length = _range(call.headers.get("range"), record.size)
+            span = _part_asked(call, record) or _range(call.headers.get("range"), record.size)
             headers = self._object_headers(call, record)
         except BaseException:
             file.close()
             raise
-        if length == record.size:
-            return Response(200, headers, FileBody(file, 0, length))
+        if span is None:
+            return Response(200, headers, FileBody(file, 0, record.size))
+        start, length = span
         headers.append(("Content-Range", f"bytes {start}-{start + length - 1}/{record.size}"))
         return Response(206, headers, FileBody(file, start, length))
 
@@ -249,11 +250,23 @@ def _judge_read(call: Call, record: ObjectRecord) -> None:
         raise S3Error("NotModified", "Not Modified")
 
 
-def _range(header: str | None, size: int) -> tuple[int, int]:
-    """(start, length). A header S3 does not understand means the whole object. Raises S3Error InvalidRange."""
-    match = re.fullmatch(r"bytes=(\d*)-(\d*)", header or "")
+def _part_asked(call: Call, record: ObjectRecord) -> tuple[int, int] | None:
+    """(start, length) of the part that the query names: the only one, for where others lay nobody knows any more."""
+    number = call.query.get("partNumber")
+    if number is None or (record.size == 0 and number == "1"):
+        return None
+    if record.parts > 1:
+        raise S3Error("NotImplemented", "The embedded engine's S3 does not have the single parts of an object")
+    if number != "1":
+        raise S3Error("InvalidRange", "The requested partnumber is not satisfiable", ActualPartCount=1)
+    return 0, record.size
+
+
+def _range(header: str | None, size: int) -> tuple[int, int] | None:
+    """(start, length). A header S3 does not understand means the whole object, None. Raises S3Error InvalidRange."""
+    match = re.fullmatch(r"bytes=(\d{,19})-(\d{,19})", header or "")
     if match is None or match.group(0) == "bytes=-":
-        return 0, size
+        return None
     first, last = match.groups()
     if not first:
         length = min(int(last), size)
@@ -261,7 +274,7 @@ def _range(header: str | None, size: int) -> tuple[int, int]:
     else:
         start = int(first)
         if last and int(last) < start:
-            return 0, size
+            return None
         length = min(int(last) + 1 if last else size, size) - start
     if length <= 0:
         raise S3Error("InvalidRange", "The requested range is not satisfiable", ActualObjectSize=size)

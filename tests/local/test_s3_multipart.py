@@ -124,6 +124,14 @@ def test_any_mixture_of_repeats_and_gaps_yields_the_last_bytes_of_each_part(runn
     assert (running.landed / "landing/k").read_bytes() == b"".join(latest[number] for number in chosen)
 
 
+def test_no_object_is_passed_off_as_one_of_its_parts(running: Running) -> None:
+    upload = Upload(running)
+    upload.part(1, bytes(FIVE))
+    upload.part(2, b"1")
+    upload.complete()
+    assert code_of(lambda: running.client.get_object(Bucket="landing", Key="k", PartNumber=2)) == "NotImplemented"
+
+
 def test_a_small_part_before_the_last_is_refused_and_the_upload_lives_on(running: Running) -> None:
     upload = Upload(running)
     upload.part(1, b"x" * (FIVE - 1))

@@ -39,24 +39,45 @@ def test_object_is_a_plain_file_with_its_metadata(running: Running, body: bytes)
 
 
 @pytest.mark.parametrize(
-    "span, expected",
+    "span, expected, told",
     [
-        ("bytes=0-3", b"0123"),
-        ("bytes=7-", b"789"),
-        ("bytes=-2", b"89"),
-        ("bytes=8-100", b"89"),
-        ("bytes=-100", b"0123456789"),
-        ("bytes=5-2", b"0123456789"),
+        ("bytes=0-0", b"0", "bytes 0-0/10"),
+        ("bytes=0-3", b"0123", "bytes 0-3/10"),
+        ("bytes=7-", b"789", "bytes 7-9/10"),
+        ("bytes=9-9", b"9", "bytes 9-9/10"),
+        ("bytes=-2", b"89", "bytes 8-9/10"),
+        ("bytes=8-100", b"89", "bytes 8-9/10"),
+        ("bytes=0-", b"0123456789", "bytes 0-9/10"),
+        ("bytes=0-9", b"0123456789", "bytes 0-9/10"),
+        ("bytes=-100", b"0123456789", "bytes 0-9/10"),
+        ("bytes=5-2", b"0123456789", None),
+        ("bytes=-", b"0123456789", None),
+        ("bytes=0-1,3-4", b"0123456789", None),
+        ("bytes=" + "9" * 5000 + "-", b"0123456789", None),
     ],
 )
-def test_ranges(running: Running, span: str, expected: bytes) -> None:
+def test_ranges(running: Running, span: str, expected: bytes, told: str | None) -> None:
     running.client.put_object(Bucket="landing", Key="k", Body=b"0123456789")
-    assert running.client.get_object(Bucket="landing", Key="k", Range=span)["Body"].read() == expected
+    got = running.client.get_object(Bucket="landing", Key="k", Range=span)
+    assert (got["Body"].read(), got.get("ContentRange")) == (expected, told)
+    assert got["ResponseMetadata"]["HTTPStatusCode"] == (206 if told else 200)
 
 
-def test_range_past_the_end_is_refused(running: Running) -> None:
+@pytest.mark.parametrize("span", ["bytes=10-", "bytes=10-10", "bytes=-0"])
+def test_range_past_the_end_is_refused(running: Running, span: str) -> None:
     running.client.put_object(Bucket="landing", Key="k", Body=b"0123456789")
-    assert code_of(lambda: running.client.get_object(Bucket="landing", Key="k", Range="bytes=10-")) == "InvalidRange"
+    running.client.put_object(Bucket="landing", Key="empty", Body=b"")
+    assert code_of(lambda: running.client.get_object(Bucket="landing", Key="k", Range=span)) == "InvalidRange"
+    assert (
+        code_of(lambda: running.client.get_object(Bucket="landing", Key="empty", Range="bytes=0-0")) == "InvalidRange"
+    )
+
+
+def test_an_object_put_whole_is_its_only_part(running: Running) -> None:
+    running.client.put_object(Bucket="landing", Key="k", Body=b"0123456789")
+    got = running.client.get_object(Bucket="landing", Key="k", PartNumber=1)
+    assert (got["Body"].read(), got["ContentRange"]) == (b"0123456789", "bytes 0-9/10")
+    assert code_of(lambda: running.client.get_object(Bucket="landing", Key="k", PartNumber=2)) == "InvalidRange"
 
 
 def test_missing_things_have_s3s_own_errors(running: Running) -> None:
