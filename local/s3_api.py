@@ -227,11 +227,11 @@ class S3:
 def _call(request: Request) -> Call:
     """Path style, or virtual-host style under localhost."""
     host = request.headers.get("host", "").partition(":")[0]
-    path = unquote(request.path).lstrip("/")
+    path = unquote(request.path)
     if host.endswith(".localhost"):
-        bucket, key = host.removesuffix(".localhost"), path
+        bucket, key = host.removesuffix(".localhost"), path.removeprefix("/")
     else:
-        bucket, _, key = path.partition("/")
+        bucket, _, key = path.lstrip("/").partition("/")
     query = dict(parse_qsl(request.query, keep_blank_values=True))
     return Call(request.method, bucket, key, query, request.headers, request)
 

@@ -125,7 +125,9 @@ class Index:
             return self._db.execute("SELECT 1 FROM objects WHERE bucket=? LIMIT 1", (bucket,)).fetchone() is None
 
     def list(self, bucket: str, prefix: str, delimiter: str, start_after: str, limit: int) -> Page:
-        """At most `limit` records and common prefixes together, all after `start_after`."""
+        """At most `limit` records and common prefixes together, all after `start_after`. A page of none has no next."""
+        if not limit:
+            return Page([], [], None)
         records: list[ObjectRecord] = []
         prefixes: list[str] = []
         after = start_after

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 from local import s3_xml as xml
 from local.http import Response
 from local.s3_errors import S3Error
 from local.s3_index import ObjectRecord, Page
-from local.s3_request import Call
+from local.s3_request import Call, whole_number
 from local.s3_store import Store
 
 MAX_KEYS = 1000  # S3 API reference, ListObjectsV2: never more in one reply
@@ -25,13 +24,14 @@ def list_objects(store: Store, call: Call) -> Response:
         after = _decode(query["continuation-token"])
     page = store.index.list(call.bucket, query.get("prefix", ""), query.get("delimiter", ""), after, limit)
     fields = _common(call, page, limit)
+    encoding = query.get("encoding-type")
     if is_v2:
         fields.append(("KeyCount", len(page.records) + len(page.prefixes)))
         fields.append(("ContinuationToken", query.get("continuation-token")))
-        fields.append(("StartAfter", query.get("start-after")))
+        fields.append(("StartAfter", xml.encoded(query.get("start-after"), encoding)))
         fields.append(("NextContinuationToken", _encode(page.next_start)))
     else:
-        fields += [("Marker", after), ("NextMarker", page.next_start)]
+        fields += [("Marker", xml.encoded(after, encoding)), ("NextMarker", xml.encoded(page.next_start, encoding))]
     return xml.reply("ListBucketResult", fields)
 
 
@@ -40,7 +40,7 @@ def _common(call: Call, page: Page, limit: int) -> list[tuple[str, object]]:
     fields: list[tuple[str, object]] = [
         ("Name", call.bucket),
         ("Prefix", xml.encoded(call.query.get("prefix", ""), encoding)),
-        ("Delimiter", call.query.get("delimiter")),
+        ("Delimiter", xml.encoded(call.query.get("delimiter"), encoding)),
         ("MaxKeys", limit),
         ("EncodingType", encoding),
         ("IsTruncated", page.next_start is not None),
@@ -61,13 +61,9 @@ def _contents(record: ObjectRecord, encoding: str | None) -> list[tuple[str, obj
 
 
 def _limit(text: str | None) -> int:
-    try:
-        limit = MAX_KEYS if text is None else int(text)
-    except ValueError:
-        limit = -1
-    if limit < 0:
-        raise S3Error("InvalidArgument", "Provided max-keys not an integer or within integer range")
-    return min(limit, MAX_KEYS)
+    if text is None:
+        return MAX_KEYS
+    return min(whole_number(text, "Provided max-keys not an integer or within integer range"), MAX_KEYS)
 
 
 def _encode(start: str | None) -> str | None:
@@ -77,5 +73,5 @@ def _encode(start: str | None) -> str | None:
 def _decode(token: str) -> str:
     try:
         return base64.urlsafe_b64decode(token).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         raise S3Error("InvalidArgument", "The continuation token provided is incorrect") from None

@@ -15,11 +15,11 @@ from local.http import Response
 from local.s3_errors import S3Error
 from local.s3_files import check_key
 from local.s3_receive import content_length, receiver
-from local.s3_request import Call, conditions_of, described
+from local.s3_request import Call, conditions_of, described, whole_number
 from local.s3_store import NewObject, Store
-from local.s3_uploads import MIN_PART_BYTES, Part, Upload, Uploads, assemble
+from local.s3_uploads import LAST_UPLOAD, MIN_PART_BYTES, PART_NUMBER, Part, Upload, Uploads, assemble
 
-MAX_PARTS_LISTED = 1000  # S3 API reference, ListParts
+MAX_LISTED = 1000  # S3 API reference, ListParts and ListMultipartUploads
 MAX_COMPLETE_BYTES = 8 * 1024 * 1024
 
 
@@ -40,9 +40,10 @@ class Multipart:
         self._store.need_bucket(call.bucket)
         encoding = call.query.get("encoding-type")
         prefix = call.query.get("prefix", "")
-        marker = (call.query.get("key-marker", "").encode(), call.query.get("upload-id-marker", ""))
+        # Without the id of an upload the marker is past all uploads of its key.
+        marker = (call.query.get("key-marker", "").encode(), call.query.get("upload-id-marker") or LAST_UPLOAD)
         found = [u for u in self._uploads.of_bucket(call.bucket, prefix) if (u.key.encode(), u.upload_id) > marker]
-        limit = min(int(call.query.get("max-uploads", "1000")), 1000)
+        limit = _page_size(call, "max-uploads")
         page = found[:limit]
         fields: list[tuple[str, object]] = [("Bucket", call.bucket), ("Prefix", xml.encoded(prefix, encoding))]
         fields += [("EncodingType", encoding), ("MaxUploads", limit), ("IsTruncated", len(found) > limit)]
@@ -87,7 +88,7 @@ class Multipart:
             )
         # A caller that sends the strong checksum has no need of the part's MD5, half of what a part costs here.
         write = receiver(call.request, [upload.algorithm], md5_needed="crc64nvme" not in stated)
-        number = _number(call.query.get("partNumber", ""))
+        number = whole_number(call.query.get("partNumber", ""), PART_NUMBER)
         part = self._uploads.write_part(upload, number, content_length(call.request), write)
         headers = [(f"x-amz-checksum-{name}", part.checksums[name]) for name in (stated or part.checksums)]
         return Response(200, [("ETag", f'"{part.etag}"'), *headers])
@@ -125,8 +126,8 @@ class Multipart:
 
     def _list_parts(self, call: Call) -> Response:
         upload = self._upload(call)
-        after = int(call.query.get("part-number-marker", "0"))
-        limit = min(int(call.query.get("max-parts", MAX_PARTS_LISTED)), MAX_PARTS_LISTED)
+        after = whole_number(call.query.get("part-number-marker", "0"), "part-number-marker must be a whole number")
+        limit = _page_size(call, "max-parts")
         with upload.lock:
             found = sorted((p for p in upload.parts.values() if p.number > after), key=lambda part: part.number)
         page = found[:limit]
@@ -148,10 +149,12 @@ def _listed(part: Part) -> list[tuple[str, object]]:
     return fields + [(f"Checksum{name.upper()}", value) for name, value in part.checksums.items()]
 
 
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal():
-        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
-    return int(text)
+def _page_size(call: Call, name: str) -> int:
+    refusal = f"Argument {name} must be an integer between 1 and {MAX_LISTED}"
+    size = whole_number(call.query.get(name, str(MAX_LISTED)), refusal)
+    if not size:
+        raise S3Error("InvalidArgument", refusal)
+    return min(size, MAX_LISTED)
 
 
 def _check_declared(algorithm: str, kind: str) -> None:
@@ -203,7 +206,7 @@ def _select(upload: Upload, stated: list[xml.StatedPart]) -> list[Part]:
 def _check_size(call: Call, parts: list[Part]) -> None:
     stated = call.headers.get("x-amz-mp-object-size")
     total = sum(part.size for part in parts)
-    if stated is not None and int(stated) != total:
+    if stated is not None and whole_number(stated, "The object's size must be a whole number") != total:
         raise S3Error(
             "InvalidRequest",
             f"The provided 'x-amz-mp-object-size' header value {stated} does not match what was computed: {total}",

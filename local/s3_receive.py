@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from local import s3_checksums as checksums
 from local.http import Body, BodyCutShortError, Request
 from local.s3_errors import S3Error
+from local.s3_request import whole_number
 from local.s3_uploads import Written
 
 BUFFER_BYTES = 1024 * 1024
@@ -66,11 +67,11 @@ class AwsChunked:
 
 
 def content_length(request: Request) -> int:
-    """Bytes of the object in this body. Raises S3Error MissingContentLength, EntityTooLarge."""
+    """Bytes of the object in this body. Raises S3Error MissingContentLength, InvalidArgument, EntityTooLarge."""
     text = request.headers.get("x-amz-decoded-content-length") or request.headers.get("content-length")
     if text is None:
         raise S3Error("MissingContentLength", "You must provide the Content-Length HTTP header.")
-    length = int(text)
+    length = whole_number(text, "The length of the body must be a whole number")
     if length > MAX_PUT_BYTES:
         raise S3Error("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", ProposedSize=length)
     return length

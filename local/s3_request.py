@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
@@ -36,6 +37,13 @@ class About:
 
     headers: dict[str, str]
     tags: dict[str, str]
+
+
+def whole_number(text: str, refusal: str) -> int:
+    """Raises S3Error InvalidArgument with `refusal` for what is none, or has more digits than any number of S3."""
+    if not re.fullmatch(r"[0-9]{1,19}", text):
+        raise S3Error("InvalidArgument", refusal)
+    return int(text)
 
 
 def described(headers: Mapping[str, str]) -> About:

@@ -20,6 +20,8 @@ from local.s3_errors import S3Error, no_such_upload
 
 MIN_PART_BYTES = 5 * 1024 * 1024  # S3 user guide, "multipart upload limits": every part but the last
 MAX_PARTS = 10_000
+LAST_UPLOAD = "g"  # greater than any id, which begins with a hexadecimal digit
+PART_NUMBER = f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive"
 _COPY_BYTES = 1 << 30
 
 
@@ -77,7 +79,8 @@ class Uploads:
         self._lock = threading.Lock()
 
     def create(self, bucket: str, key: str, **declared: object) -> Upload:
-        upload_id = uuid.uuid4().hex
+        # By their ids uploads of one key are in the order in which they were begun, as pages of a list want them.
+        upload_id = f"{time.time_ns():016x}{uuid.uuid4().hex[:16]}"
         folder = self._scratch / f"upload-{upload_id}"
         folder.mkdir()
         upload = Upload(upload_id, bucket, key, folder, initiated=time.time(), **declared)  # type: ignore[arg-type]
@@ -93,15 +96,15 @@ class Uploads:
         return upload
 
     def of_bucket(self, bucket: str, prefix: str = "") -> list[Upload]:
-        """In the order of ListMultipartUploads: by key, then by time."""
+        """In the order of ListMultipartUploads: by key, then by id."""
         with self._lock:
             found = [u for u in self._uploads.values() if u.bucket == bucket and u.key.startswith(prefix)]
-        return sorted(found, key=lambda upload: (upload.key.encode(), upload.initiated))
+        return sorted(found, key=lambda upload: (upload.key.encode(), upload.upload_id))
 
     def write_part(self, upload: Upload, number: int, length: int, write: Callable[[int, int], Written]) -> Part:
         """`write(descriptor, offset)` stores the bytes and says what it stored; the part counts once it returned."""
         if not 1 <= number <= MAX_PARTS:
-            raise S3Error("InvalidArgument", f"Part number must be an integer between 1 and {MAX_PARTS}, inclusive")
+            raise S3Error("InvalidArgument", PART_NUMBER)
         offset = self._take_slot(upload, number, length)
         file = None if offset is not None else upload.folder / uuid.uuid4().hex
         try:

@@ -45,8 +45,9 @@ def iso(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
 
-def encoded(text: str, encoding: str | None) -> str:
-    return quote(text, safe="/") if encoding == "url" else text
+def encoded(text: str | None, encoding: str | None) -> str | None:
+    """As the caller's encoding-type wants a key or a piece of one; None stays None."""
+    return quote(text, safe="/") if text is not None and encoding == "url" else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ def parse_tags(document: bytes) -> dict[str, str]:
     pairs = [
         {_name(child): child.text or "" for child in tag} for tag in _parse(document).iter() if _name(tag) == "Tag"
     ]
+    if not all({"Key", "Value"} <= pair.keys() for pair in pairs):
+        raise _malformed()
     return {pair["Key"]: pair["Value"] for pair in pairs}
 
 

@@ -232,11 +232,14 @@ def test_parts_and_uploads_are_listed_page_by_page(running: Running) -> None:
         upload.part(number, b"%d" % number)
     pages = running.client.get_paginator("list_parts").paginate(**upload.names, PaginationConfig={"PageSize": 2})
     assert [part["PartNumber"] for page in pages for part in page["Parts"]] == [1, 2, 5]
-    Upload(running, "k2")
+    begun = [upload, *(Upload(running, key) for key in ("k", "k", "k", "k2"))]
     pages = running.client.get_paginator("list_multipart_uploads").paginate(
         Bucket="landing", PaginationConfig={"PageSize": 1}
     )
-    assert [entry["Key"] for page in pages for entry in page["Uploads"]] == ["k", "k2"]
+    listed = [(entry["Key"], entry["UploadId"]) for page in pages for entry in page["Uploads"]]
+    assert listed == [(each.names["Key"], each.names["UploadId"]) for each in begun]
+    past = running.client.list_multipart_uploads(Bucket="landing", KeyMarker="k")["Uploads"]
+    assert [entry["Key"] for entry in past] == ["k2"]
 
 
 SERVE = """

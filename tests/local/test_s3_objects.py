@@ -169,7 +169,20 @@ def test_a_body_cut_short_leaves_nothing(running: Running) -> None:
     assert [item["Key"] for item in running.client.list_objects_v2(Bucket="landing")["Contents"]] == ["other"]
 
 
-@pytest.mark.parametrize("key", ["../../escape", "/abs", "a//b", "a/./b", "dir/", "x" * 300, "n\u00ff/" + "é" * 200])
+@pytest.mark.parametrize("key", ["k", "/abs", "//a"])
+def test_a_buckets_own_host_leaves_the_key_as_it_is(running: Running, key: str) -> None:
+    connection = http.client.HTTPConnection(running.url.removeprefix("http://"))
+    try:
+        connection.request("PUT", f"/{key}", b"1", {"Host": "landing.localhost"})
+        assert connection.getresponse().status == 200
+    finally:
+        connection.close()
+    assert [item["Key"] for item in running.client.list_objects_v2(Bucket="landing")["Contents"]] == [key]
+
+
+@pytest.mark.parametrize(
+    "key", ["../../escape", "/abs", "a//b", "a/./b", "dir/", "x" * 300, "n\u00ff/" + "é" * 200, "d/" * 511 + "f"]
+)
 def test_keys_that_are_no_paths_still_work_and_stay_inside(running: Running, key: str) -> None:
     running.client.put_object(Bucket="landing", Key=key, Body=b"odd")
     assert running.client.get_object(Bucket="landing", Key=key)["Body"].read() == b"odd"
@@ -204,6 +217,47 @@ def test_listing_pages_through_more_than_a_thousand_keys(running: Running) -> No
     names = [entry.get("Key") or entry.get("Prefix") for page in small
              for entry in page.get("Contents", []) + page.get("CommonPrefixes", [])]  # fmt: skip
     assert names == ["p!", "p/", "q/", "z"]
+
+
+@pytest.mark.parametrize("operation", ["list_objects", "list_objects_v2"])
+def test_pages_of_a_listing_go_on_behind_keys_with_any_characters(running: Running, operation: str) -> None:
+    keys = sorted(["a b", "a+b", "a%2Bb", "a&b", "a/1", "a/2", "é+/1", "K", "k", "z" * 200], key=str.encode)
+    for key in keys:
+        running.client.put_object(Bucket="landing", Key=key, Body=b"1")
+    pages = list(running.client.get_paginator(operation).paginate(Bucket="landing", MaxKeys=1))
+    assert [item["Key"] for page in pages for item in page["Contents"]] == keys
+    folded = list(running.client.get_paginator(operation).paginate(Bucket="landing", MaxKeys=2, Delimiter="+"))
+    found = [entry["Prefix"] for page in folded for entry in page.get("CommonPrefixes", [])]
+    assert (found, {page["Delimiter"] for page in folded}) == (["a+", "é+"], {"+"})
+    begin = {"list_objects": "Marker", "list_objects_v2": "StartAfter"}[operation]
+    late = getattr(running.client, operation)(Bucket="landing", **{begin: "a+b"})
+    assert (late[begin], [item["Key"] for item in late["Contents"]]) == ("a+b", keys[keys.index("a+b") + 1 :])
+    none = getattr(running.client, operation)(Bucket="landing", MaxKeys=0)
+    assert ("Contents" in none, none["IsTruncated"]) == (False, False)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "headers", "code"),
+    [
+        ("GET", "/landing?max-keys=many", {}, "InvalidArgument"),
+        ("GET", "/landing?list-type=2&continuation-token=%C3%A9", {}, "InvalidArgument"),
+        ("GET", "/landing?uploads&max-uploads=-1", {}, "InvalidArgument"),
+        ("GET", "/landing?uploads&max-uploads=0", {}, "InvalidArgument"),
+        ("PUT", "/landing/k", {"x-amz-decoded-content-length": "long"}, "InvalidArgument"),
+        ("PUT", "/landing/k", {"x-amz-decoded-content-length": "9" * 5000}, "InvalidArgument"),
+        ("PUT", "/landing/k?tagging", {}, "MalformedXML"),
+    ],
+)
+def test_what_is_no_number_and_no_document_is_refused(
+    running: Running, method: str, target: str, headers: dict[str, str], code: str
+) -> None:
+    connection = http.client.HTTPConnection(running.url.removeprefix("http://"))
+    try:
+        connection.request(method, target, b"<Tagging><Tag><Key>a</Key></Tag></Tagging>", headers)
+        reply = connection.getresponse()
+        assert (reply.status, f"<Code>{code}</Code>" in reply.read().decode()) == (400, True)
+    finally:
+        connection.close()
 
 
 def test_many_keys_are_deleted_at_once_and_empty_folders_go(running: Running) -> None:
