@@ -240,7 +240,9 @@ def _make_bucket(store: Store, bucket: str, *, private: bool) -> None:
     except S3Error as error:
         if error.code != TAKEN:
             raise
-        raise FolderUnusableError(error.message, "a folder, or nothing yet, for each bucket") from error
+        raise FolderUnusableError(
+            error.message, "a folder on the same file system, or nothing yet, for each bucket"
+        ) from error
     except OSError as error:
         raise in_the_way(store.root / bucket, error) from error
 

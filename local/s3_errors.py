@@ -74,6 +74,11 @@ def bucket_taken(path: Path) -> S3Error:
     return S3Error(TAKEN, f"a file is where the folder of the bucket would be: {path}", BucketName=path.name)
 
 
+def bucket_elsewhere(path: Path) -> S3Error:
+    told = f"the folder of the bucket is on another file system than the folder that it lies in: {path}"
+    return S3Error(TAKEN, told, BucketName=path.name)
+
+
 def no_such_key(key: str) -> S3Error:
     return S3Error("NoSuchKey", "The specified key does not exist.", Key=key)
 

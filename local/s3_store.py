@@ -26,7 +26,7 @@ from typing import BinaryIO
 
 from local.claim import Claim
 from local.folder import in_the_way, no_index
-from local.s3_errors import S3Error, bucket_taken, no_such_bucket, no_such_key, precondition_failed
+from local.s3_errors import S3Error, bucket_elsewhere, bucket_taken, no_such_bucket, no_such_key, precondition_failed
 from local.s3_files import check_key, files_below, is_plain, stat_of
 from local.s3_index import Index, ObjectRecord
 
@@ -106,6 +106,9 @@ class Store:
             (self.root / bucket).mkdir(exist_ok=True)
         except FileExistsError:
             raise bucket_taken(self.root / bucket) from None
+        # An object becomes visible by a rename, and none leads from one file system to another.
+        if (self.root / bucket).stat().st_dev != self.scratch.stat().st_dev:
+            raise bucket_elsewhere(self.root / bucket)
         if private:
             self._private.add(bucket)
             (self.root / bucket).chmod(0o700)

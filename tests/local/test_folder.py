@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,15 @@ def test_a_file_in_the_place_of_a_bucket_is_told_as_s3_tells_a_name_that_is_take
         s3.store.create_bucket("landing")
     assert caught.value.status == 409
     s3.close()
+
+
+def test_a_bucket_on_another_file_system_is_named(tmp_path: Path) -> None:
+    landed = tmp_path / "landed"
+    landed.mkdir()
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        (landed / "landing").symlink_to(elsewhere)
+        (tmp_path / "urls.txt").write_text("https://files.example.com/a\n")
+        refused(run(tmp_path, landed), landed / "landing")
 
 
 def test_a_run_into_a_broken_index_says_which_file_to_move(tmp_path: Path) -> None:
