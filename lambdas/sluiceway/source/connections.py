@@ -2,8 +2,7 @@
 
 Knows how a connection is opened: to an address that the policy checked in that very moment. TLS still verifies the
 name. Handshakes and headers that trickle are cut, and none outlasts the time that its request has. Pools keep at most
-10 connections a host, drop those idle for 30 s,
-and count how often a request of each thread waited.
+10 connections a host, drop those idle for 30 s, and count how often a request of each thread waited.
 """
 
 from __future__ import annotations

@@ -95,6 +95,8 @@ def process_unit(
     carried = {file_id: result.checkpoint for file_id, result in known.items() if result.checkpoint}
     work = _Work(services, job, time_left, carried | carry["files"], before, whole)
     ended, checkpoints = work.run(tasks)
+    # Of more files than threads some have had no turn.
+    checkpoints |= {file_id: at for file_id, at in carry["files"].items() if file_id in work.unbegun}
     if work.is_stopped:
         abort_carried(services, tasks, {"files": {**carry["files"], **checkpoints}})
     if work.is_done or work.is_stopped:
@@ -154,6 +156,7 @@ class _Work:
     has_recorded: bool = False
     is_postponed: bool = False
     needs_memory: bool = False
+    unbegun: set[str] = field(default_factory=set[str])
     _pending: list[Ended] = field(default_factory=list[Ended])
     _ended: list[Ended] = field(default_factory=list[Ended])
     _checkpoints: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -180,6 +183,7 @@ class _Work:
                 if time.monotonic() - self._held_since >= HOLD_SECONDS:
                     self._record()
         self._record()
+        self.unbegun = {task.file_id for task in waiting}
         self.is_done = not self._checkpoints and not ((waiting or self.is_postponed) and self._may_begin)
         if self._broken:
             from sluiceway.steps.unforeseen import ends_of

@@ -12,7 +12,7 @@ import pytest
 
 from tests.adapters.handlers.late_units import Clock, invoke, report, unit_of
 from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment, deploy, forget_services
 from tests.support.ranges import MIB, File, RangeSource, Sending, range_source
 from tests.support.source import Body, Reply, Request, SourceServer, ranged
 
@@ -88,6 +88,26 @@ def test_several_files_of_a_batch_go_on_where_each_of_them_was(
     for line in report(deployment, event):
         assert (line["status"], line["sha256"], line["relays"]) == ("STORED", FILE.sha256(), 1)
     assert {key: len(body) for key, body in deployment.landed().items()} == {str(n): FILE.size for n in range(COUNT)}
+
+
+def test_a_carried_file_that_has_no_turn_is_carried_on(
+    deployment: Deployment, ranges: RangeSource, pace: Pace, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = unit_of(deployment, ranges, COUNT, size=FILE.size)
+    answer = invoke(deployment, event, clock)
+    before = answer["carry"]["files"]
+    # A deployment in between leaves the function one thread, and the first file takes all of its time.
+    monkeypatch.setenv("SLUICEWAY_BATCH_THREADS", "1")
+    forget_services()
+    pace.slow_down(19 * MIB, files=1, times=1)
+
+    answer = invoke(deployment, answer, clock)
+
+    after = answer["carry"]["files"]
+    assert before.keys() == after.keys()
+    assert sorted(after[name] == before[name] for name in after) == [False, True, True]
+    assert invoke(deployment, answer, clock) == {"action": "DONE"}
+    assert [line["status"] for line in report(deployment, event)] == ["STORED"] * COUNT
 
 
 def test_a_file_that_moves_nothing_in_two_invocations_is_failed_for_that(
