@@ -44,7 +44,10 @@ class Bundle:
 # A function that moves files starts cold hundreds of times a job: it carries no package it does not import.
 TRANSFER = Bundle(
     "transfer",
-    ("process_file", "process_file_large", "move_segment", "finish_file", "record_failure", "commit_files"),
+    (
+        *("process_file", "process_file_large", "move_segment", "move_segment_large"),
+        *("finish_file", "record_failure", "commit_files"),
+    ),
     (
         *("annotated-types", "ijson", "pydantic", "pydantic-core", "typing-inspection"),
         # To sign with: whoever moves files asks IssueToken for its tokens.

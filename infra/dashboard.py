@@ -163,9 +163,12 @@ def _compute_usd(functions: Functions, prices: Prices) -> cloudwatch.MathExpress
     """Lambda's bill: milliseconds by gigabytes, and requests. Functions of one size are added up first: SUM passes
     over those that have not run, where `+` would find no answer. Of requests only those for units are counted:
     a job makes a handful of others, and CloudWatch gives away dashboards of up to 50 metrics. For the same reason what
-    runs for a moment in a whole job, or four times a day, is left out."""
+    runs for a moment in a whole job, or four times a day, is left out, and so are requests for large files: each lasts
+    minutes, at a price ten thousand times its own."""
+    large = {functions.process_file_large, functions.move_segment_large}
+    requested = [function for function in functions.of_units if function not in large]
     metrics: dict[str, cloudwatch.IMetric] = {
-        f"i{n}": function.metric_invocations(statistic="Sum") for n, function in enumerate(functions.of_units)
+        f"i{n}": function.metric_invocations(statistic="Sum") for n, function in enumerate(requested)
     }
     by_size: dict[int, list[str]] = {}
     brief = {functions.await_export, functions.export_callback, functions.count_stale_uploads}

@@ -98,8 +98,13 @@ class Functions(Construct):
             timeout_seconds=settings.process_file_timeout_seconds,
             memory_mb=settings.process_file_memory_mb,
         )
+        self.move_segment_large = self._function(
+            "MoveSegmentLarge",
+            timeout_seconds=settings.process_file_timeout_seconds,
+            memory_mb=settings.process_file_large_memory_mb,
+        )
         self.finish_file = self._function("FinishFile", timeout_seconds=LONG_SECONDS)
-        for function in (self.process_file, self.process_file_large, self.move_segment, self.finish_file):
+        for function in (*self._movers, self.finish_file):
             may.use_jobs_bucket(function, read=("jobs/*",))
             may.land_files(function)
 
@@ -108,7 +113,7 @@ class Functions(Construct):
         may.read_secrets(self.issue_token, keys=True)
         allow(self.issue_token, READ_TABLE, (storage.jobs_table.table_arn,))
         # Those that read untrusted bytes: no private key is theirs to read, only the tokens had with one.
-        for function in (self.process_file, self.process_file_large, self.move_segment):
+        for function in self._movers:
             may.read_secrets(function)
             allow(function, ("lambda:InvokeFunction",), (self.issue_token.function_arn,))
             function.add_environment("SLUICEWAY_TOKEN_FUNCTION", self.issue_token.function_name)
@@ -151,11 +156,7 @@ class Functions(Construct):
             self.poll_export,
             self.await_export,
             self.dispatch_files,
-            self.process_file,
-            self.process_file_large,
-            self.move_segment,
-            self.finish_file,
-            self.record_failure,
+            *self.of_units,
             self.commit_files,
             self.complete_job,
         ]
@@ -164,12 +165,15 @@ class Functions(Construct):
     def of_units(self) -> list[lambda_.Function]:
         """Those that children of TransferFiles invoke: nearly all invocations, and errors that no job shows."""
         return [
-            self.process_file,
-            self.process_file_large,
-            self.move_segment,
+            *self._movers,
             self.finish_file,
             self.record_failure,
         ]
+
+    @property
+    def _movers(self) -> tuple[lambda_.Function, ...]:
+        """Those that read files from their sources."""
+        return self.process_file, self.process_file_large, self.move_segment, self.move_segment_large
 
     def _function(
         self, name: str, *, timeout_seconds: int, memory_mb: int = CONTROL_MEMORY_MB, reserved_concurrency: int = 0

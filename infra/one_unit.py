@@ -46,8 +46,11 @@ def _move_segments(scope: Construct, functions: Functions) -> sfn.Map:
     """The segments of one file. What each gave is in the table; the file itself goes on to FinishFile."""
     move_segment = invoke(scope, functions.move_segment, waits=SEGMENT_WAITS)
     is_moved = sfn.Choice(scope, "IsSegmentMoved")
+    move_segment_large = invoke(scope, functions.move_segment_large)
     move_segment.next(is_moved)
+    move_segment_large.next(is_moved)
     is_moved.when(sfn.Condition.string_equals("$.action", "CONTINUE"), move_segment)
+    is_moved.when(sfn.Condition.string_equals("$.action", "LARGE"), move_segment_large)
     is_moved.otherwise(sfn.Succeed(scope, "SegmentMoved"))
 
     move_segments = sfn.Map(

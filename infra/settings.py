@@ -111,7 +111,9 @@ class Settings:
         900, whole(*TIMEOUT_SECONDS), "time ProcessFile has for a unit of work"
     )
     process_file_large_memory_mb: int = _setting(
-        5120, whole(*MEMORY_MB), "memory of ProcessFileLarge, MB: for files whose parts ProcessFile cannot hold"
+        5120,
+        whole(*MEMORY_MB),
+        "memory of ProcessFileLarge and MoveSegmentLarge, MB: for files whose parts ProcessFile cannot hold",
     )
     process_file_reserved_concurrency: int = _setting(
         0, whole(0, 10_000), "concurrency kept for ProcessFile, and its most; 0 reserves none"

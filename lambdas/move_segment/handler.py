@@ -21,4 +21,4 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         onward = move_one_segment(services(), SegmentEvent.of(event), time_left)
     finally:
         measure_memory(peak_memory_bytes(), services().config.memory_bytes)
-    return {"action": "DONE"} if onward is None else {**event, "action": "CONTINUE", **onward}
+    return {"action": "DONE"} if onward is None else {**event, **onward}

@@ -19,7 +19,8 @@ MB_A_VCPU = 1769
 class Config:
     """Bytes, seconds and counts as their names say. `part_bytes` None lets the planner choose. `allowed_sources`
     are HOST or HOST:PORT, permitted although private or plain http; `only_hosts`, unless empty, are the only others.
-    `memory_bytes` is this function's, `file_memory_bytes` ProcessFile's, `large_memory_bytes` ProcessFileLarge's."""
+    `memory_bytes` is this function's, `file_memory_bytes` that of ProcessFile and
+    MoveSegment, `large_memory_bytes` that of ProcessFileLarge and MoveSegmentLarge."""
 
     jobs_bucket: str
     jobs_table: str

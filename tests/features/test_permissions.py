@@ -17,12 +17,14 @@ from local import synth
 from local.calls import Call, principal
 from local.deployment import STACK
 from local.engine import Engine
+from sluiceway.landing.splitting import Split
 from tests.features.conftest import OTHER_BUCKET
 from tests.features.world import World
 from tests.support.iam_actions import needed
 from tests.support.policies import Roles, Statement, allowed
 from tests.support.source import Reply, Request
 
+MIB = 1024**2
 BEGUN_SECONDS = 60
 CALL_KEY = "key-shared-with-the-vendor"
 
@@ -154,7 +156,7 @@ def all_together(world: World) -> dict[str, Any]:
 
 
 def interrupted(world: World) -> None:
-    """A job with a child that failed uncaught and one that wanted more memory, and then stopped by hand."""
+    """A job with a child that failed uncaught and others that wanted more memory, and then stopped by hand."""
     world.hold("small")
     world.hold("large")
     world.document["destination"] = {"prefix": "again/"}
@@ -170,6 +172,8 @@ def interrupted(world: World) -> None:
     }
     invoke(world, "record_failure", event)
     invoke(world, "process_file_large", event)
+    split = Split("upload", "attempt", '"strong"', 11_000_000, 5 * MIB, 5 * MIB, 3, large=True)
+    invoke(world, "move_segment_large", {**event, "execution": "another", "split": split.to_dict(), "n": 0})
     world.jobs.cancel(world.submitted)
     world.wait()
     world.release()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-MOVERS = ("process_file", "process_file_large", "move_segment", "finish_file")
+MOVERS = ("process_file", "process_file_large", "move_segment", "move_segment_large", "finish_file")
 ENDERS = ("record_failure", "commit_files", "complete_job")
 STATES = ("start_export", "poll_export", "await_export", "dispatch_files", *MOVERS, *ENDERS)
 FOLDERS = (*STATES, "issue_token", "export_callback", "count_stale_uploads")
-CHILD_TASKS = ("ProcessFile", "ProcessFileLarge", "MoveSegment", "FinishFile", "RecordFailure")
+CHILD_TASKS = ("ProcessFile", "ProcessFileLarge", "MoveSegment", "MoveSegmentLarge", "FinishFile", "RecordFailure")
 TASKS = ("StartExport", "PollExport", "AwaitExport", "DispatchFiles", *CHILD_TASKS, "CommitFiles", "CompleteJob")
 # IAM knows no resource for these actions.
 TRACES = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}

@@ -15,7 +15,7 @@ from tests.infra.template import Template, environment, text
 # CommitFiles completes what the others have sent.
 WRITERS = (*MOVERS, "commit_files")
 # Those that read what a stranger sends, for as long as it takes.
-READERS = ("process_file", "process_file_large", "move_segment")
+READERS = ("process_file", "process_file_large", "move_segment", "move_segment_large")
 KEY_READERS = ("start_export", "poll_export", "dispatch_files", "complete_job", "issue_token")
 SECRET = "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:"
 ANSWERERS = ("await_export", "export_callback", "complete_job")

@@ -93,8 +93,13 @@ def test_a_segment_goes_on_until_it_is_moved(states: dict[str, dict[str, Any]]) 
     assert segments["ProcessorConfig"]["Mode"] == "INLINE"
     assert {name: targets_of(state) for name, state in segments["States"].items()} == {
         "MoveSegment": {"IsSegmentMoved"},
-        "IsSegmentMoved": {"MoveSegment", "SegmentMoved"},
+        "MoveSegmentLarge": {"IsSegmentMoved"},
+        "IsSegmentMoved": {"MoveSegment", "MoveSegmentLarge", "SegmentMoved"},
         "SegmentMoved": set(),
+    }
+    assert {choice["StringEquals"]: choice["Next"] for choice in states["IsSegmentMoved"]["Choices"]} == {
+        "CONTINUE": "MoveSegment",
+        "LARGE": "MoveSegmentLarge",
     }
     assert states["MoveSegments"]["MaxConcurrencyPath"] == "$.split.at_once"
     assert states["MoveSegments"]["ResultPath"] is None

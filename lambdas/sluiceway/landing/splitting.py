@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -41,8 +41,9 @@ from sluiceway.transfer.verify import Expectation, check_size
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """A file being moved in `segments` segments of parts of `part_bytes`, `at_once` of them at a time. `stated` are the
-    CRCs that its source states. JSON-ready by `asdict`: no URL is in it."""
+    """A file being moved in `segments` segments of parts of `part_bytes`, `at_once` of them at a time; only functions
+    with more memory can hold parts that are `large`. `stated` are the CRCs that its source states. JSON-ready by
+    `asdict`: no URL is in it."""
 
     upload_id: str
     attempt: str
@@ -53,6 +54,7 @@ class Split:
     segments: int
     stated: Mapping[str, str] = field(default_factory=dict[str, str])
     at_once: int = MAX_AT_ONCE
+    large: bool = False
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Split:
@@ -63,11 +65,17 @@ class Split:
 
 
 def begin_split(
-    task: FileTask, options: Options, tools: Tools, *, split_bytes: int, segment_bytes: int
+    task: FileTask,
+    options: Options,
+    tools: Tools,
+    *,
+    split_bytes: int,
+    segment_bytes: int,
+    large_memory_bytes: int | None = None,
 ) -> Split | FileResult | str:
     """Creates the multipart upload of a file that can be split, or says in words why it cannot be; or that it is
-    SKIPPED, as a landing would. Raises SluicewayError as that does. `tools.tally`, here and below, has what was
-    measured in either case."""
+    SKIPPED, as a landing would. Raises SluicewayError as that does. Memory, that of `options` and the larger one, is of
+    those who move the segments. `tools.tally`, here and below, has what was measured in either case."""
     checksum = PART_CHECKSUMS[options.part_checksum]
     single = sorted(set(task.digests) - set(COMBINABLE))
     if single:
@@ -91,7 +99,9 @@ def begin_split(
         raise LengthMismatchError(
             f"expected {task.size} bytes as stated by the caller, the source announces {facts.length}"
         )
-    plan = _plan(facts.length, options)
+    small = _plan(facts.length, options)
+    large = replace(options, memory_bytes=large_memory_bytes or options.memory_bytes)
+    plan = small or _plan(facts.length, large)
     if plan is None:
         return f"its {facts.length} bytes need larger parts than the functions that move segments can hold"
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
@@ -109,6 +119,7 @@ def begin_split(
         segment_bytes=segment_bytes,
         segments=len(segments),
         stated=stated,
+        large=small is None,
     )
 
 

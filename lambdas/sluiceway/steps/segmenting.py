@@ -78,6 +78,7 @@ def try_split(
             replace(tools_for(services, job, task), tally=tally),
             split_bytes=services.config.split_bytes,
             segment_bytes=min(SEGMENT_BYTES, services.config.split_bytes),
+            large_memory_bytes=services.config.large_memory_bytes,
         )
     if not isinstance(split, Split):
         return split
@@ -93,11 +94,13 @@ def _at_once(services: Services, job: JobRow) -> int:
 
 
 def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLeft) -> dict[str, Any] | None:
-    """Moves a segment and records its sum and what it took, the latter whatever its end. Answers with what the next
-    invocation must be given when time ran out: `position`, what was `measured`, and how many invocations were `idle`. A
-    job that takes no more bytes gets none: FinishFile then gives up what was sent. Raises SluicewayError,
-    NoProgressError after two idle invocations, and SplitOverError when a redriven execution has another run of the
-    job."""
+    """Moves a segment and records its sum and what it took, the latter whatever its end. Answers with None, or with the
+    next `action`, CONTINUE (again) or LARGE (by the function with more memory), and what that must be given when time
+    ran out: `position`, what was `measured`, and how many invocations in a row were `idle`. A job that takes no more
+    bytes gets none: FinishFile then gives up what was sent. Raises SluicewayError, NoProgressError after two idle
+    invocations, and SplitOverError when a redriven execution has another run of the job."""
+    if event.split.get("large") and services.config.memory_bytes < services.config.large_memory_bytes:
+        return {"action": "LARGE"}
     job, task, split = _of(services, event)
     _require_run(job, event)
     if not may_begin(services, job, event.execution):
@@ -109,9 +112,10 @@ def move_one_segment(services: Services, event: SegmentEvent, time_left: TimeLef
         return None
     if isinstance(moved, SegmentSum):
         return None
+    again = {"action": "LARGE" if split.large else "CONTINUE"}
     if moved is None:
-        return {"position": event.position, "measured": event.measured, "idle": 0}
-    return {
+        return again | {"position": event.position, "measured": event.measured, "idle": 0}
+    return again | {
         "position": moved.position.to_dict(),
         "measured": replace(took, relays=took.relays + 1).to_dict(),
         "idle": count_idle(event.idle, moved=moved.moved, what=f"segment {event.n}"),
