@@ -196,12 +196,16 @@ class Transfer:
         """Ends at a part's boundary: what is read of part `number` becomes a part of its own where S3 takes one so
         small and parts are left for the rest, else it is dropped and read again."""
         place = self._mark
-        limits = self._plan.limits
-        if filled >= limits.min_part_bytes and number < limits.max_parts:
+        if filled >= self._plan.limits.min_part_bytes and self._fits_behind(number):
             self._uploads.submit(number, buffer, filled)
             place = self._position(number + 1)
         self._uploads.drain()
         return Paused(replace(place, checksum=self._sums.whole()), self._error)
+
+    def _fits_behind(self, number: int) -> bool:
+        """Whether the parts after `number` can hold what is not read yet; one that is at least where nobody knows."""
+        parts, length = self._plan.limits.max_parts - number, self._source.length
+        return parts > 0 if length is None else parts * self._plan.largest_part_bytes >= length - self._count
 
     def _position(self, next_part: int) -> Position:
         hashes = cast("dict[str, ResumableHash]", self._digester.hashes)

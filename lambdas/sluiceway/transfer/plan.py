@@ -48,7 +48,7 @@ class Limits:
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Part sizes of one file from part `first_part` on. `growth_parts`: after so many parts of one size the next are
-    twice as large, up to `largest_part_bytes`; 0 keeps them uniform."""
+    twice as large, up to `largest_part_bytes`, which is what the function can hold; 0 keeps them uniform."""
 
     part_bytes: int
     largest_part_bytes: int
@@ -106,7 +106,7 @@ def plan_parts(
         # As few parts, but alike: the first goes out sooner and the last is not the one all wait for.
         part_bytes = max(limits.min_part_bytes, _round_up(-(-length // -(-length // largest)), limits))
     size = max(part_bytes or largest, needed)
-    return Plan(size, size, 0, limits, first_part)
+    return Plan(size, largest, 0, limits, first_part)
 
 
 def part_room(memory_bytes: int, uploaders: int) -> int:

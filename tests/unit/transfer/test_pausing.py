@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sluiceway.errors import OutOfTimeError
-from sluiceway.transfer.checkpoint import Checkpoint
+from sluiceway.transfer.checkpoint import Checkpoint, Position
 from sluiceway.transfer.checksum import CRC32
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
 from sluiceway.transfer.plan import Limits, Plan, plan_parts
@@ -178,3 +178,26 @@ def test_who_is_asked_whether_to_stop_knows_how_long_the_parts_in_flight_may_tak
     assert told[0] == 0.0
     # The slowest part, and another behind it.
     assert told[-1] >= 2 * 0.05
+
+
+@given(stops=st.lists(st.integers(10, 40), min_size=1, max_size=30))
+def test_a_file_that_fills_every_part_outlasts_any_number_of_pauses(stops: list[int]) -> None:
+    """As a file of 5.37 TB in functions that hold a ten-thousandth of it, and no more."""
+    limits = Limits(MIN_PART, 1000, 8, 1000)
+    memory_bytes, largest = 100, 10
+    body, s3, begin = bytes(range(8 * largest)), MemoryS3(), Position()
+    for stop in [*map(stop_after, stops), stop_after(10**6)]:
+        plan = plan_parts(
+            len(body), memory_bytes=memory_bytes, uploaders=2, limits=limits,
+            first_part=begin.next_part, offset=begin.offset,
+        )  # fmt: skip
+        assert plan.part_bytes <= largest
+        source = MemorySource(body, begin.offset, 1, tells=True)
+        outcome = Transfer(
+            source, s3, plan, Expectation(), uploaders=2, max_bytes=1000, checksum=CRC32, stop=stop, begin=begin
+        ).run()
+        if isinstance(outcome, Outcome):
+            break
+        begin = outcome.position
+    assert isinstance(outcome, Outcome)
+    assert s3.stored == body
