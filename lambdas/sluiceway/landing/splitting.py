@@ -99,9 +99,9 @@ def begin_split(
         raise LengthMismatchError(
             f"expected {task.size} bytes as stated by the caller, the source announces {facts.length}"
         )
-    small = _plan(facts.length, options)
+    small = plan_split(facts.length, options)
     large = replace(options, memory_bytes=large_memory_bytes or options.memory_bytes)
-    plan = small or _plan(facts.length, large)
+    plan = small or plan_split(facts.length, large)
     if plan is None:
         return f"its {facts.length} bytes need larger parts than the functions that move segments can hold"
     segments = plan_segments(facts.length, plan.part_bytes, segment_bytes=segment_bytes)
@@ -129,9 +129,9 @@ def _probe(task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, 
         return probe(tools.client, task.url, headers, on_resume=tally.resumed)
 
 
-def _plan(length: int, options: Options) -> Plan | None:
-    """None where the parts would need more memory. Those the caller does not set are small, so that a segment of a slow
-    source has parts to pause between."""
+def plan_split(length: int, options: Options) -> Plan | None:
+    """The parts of a file that is split; None where they would need more memory. Those that no setting sizes are small,
+    so that a segment of a slow source has parts to pause between."""
     room: Any = {"memory_bytes": options.memory_bytes, "uploaders": options.uploaders}
     part_bytes = options.part_bytes
     if not fits(length, part_bytes=part_bytes, **room):
