@@ -33,13 +33,24 @@ class SourceUnreachableError(SourceError):
 
 
 class SourceStatusError(SourceError):
-    """The server answered with a status that carries no body to store. `status` is the HTTP status code; `checkpoint`
-    is where whoever has a fresh link can go on, when the old one died in the middle of the file."""
+    """The server answered with a status that carries no body to store. `status` is the HTTP status code; `link_died`:
+    the link, or what it was asked with, has expired or been revoked, and a fresh one may do; `checkpoint` is where
+    whoever has one can go on, when the old one died in the middle of the file."""
 
-    def __init__(self, message: str, *, status: int, checkpoint: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str, *, status: int, link_died: bool = False, checkpoint: dict[str, Any] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.link_died = link_died
         self.checkpoint = checkpoint
+
+
+class LinkExpiredError(SourceStatusError):
+    """The link says itself that it has expired: its server, which would answer 403, was not asked."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=403, link_died=True)
 
 
 class SourceTruncatedError(SourceError):

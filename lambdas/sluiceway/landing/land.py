@@ -45,10 +45,6 @@ from sluiceway.transfer.verify import Expectation, check_size
 
 T = TypeVar("T")
 
-# What a signed link answers once it has expired or been revoked.
-EXPIRED_STATUSES = frozenset({401, 403, 410})
-
-
 def land(
     task: FileTask,
     options: Options,
@@ -151,6 +147,10 @@ def _checksum_name(options: Options) -> str | None:
 def _open(
     task: FileTask, tools: Tools, tally: Tally, conditions: Mapping[str, str] | None = None, begun: Begun | None = None
 ) -> Download:
+    if tools.links_renewable:
+        from sluiceway.source.expiry import refuse_expired
+
+        refuse_expired(task.url)
     headers = {**tools.headers, **(conditions or {})}
     with tally.waiting_for_source():
         return tools.client.open(
@@ -160,7 +160,7 @@ def _open(
 
 def _is_renewable(tools: Tools, error: SourceError) -> bool:
     """Whether `error` is of a link that has died and that a fresh one may replace."""
-    return tools.links_renewable and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
+    return tools.links_renewable and isinstance(error, SourceStatusError) and error.link_died
 
 
 def unless_there(

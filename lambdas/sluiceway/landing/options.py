@@ -43,9 +43,10 @@ class Options:
 class Tools:
     """What a landing works with: the HTTP client, a botocore S3 client, extra headers for the source (may hold
     credentials), and where progress (bytes so far) and the remaining time are asked. `links_renewable`: a fresh link
-    may come, so an upload whose link has expired is left open for whoever goes on with it. `may_hand_over`: a function
-    with more memory goes on with what this one was given, when its parts turn out too small. `tally`, where given, has
-    what was measured even if the landing fails; it must be that of the checkpoint, if there is one."""
+    may come, so one that has expired by its own word is not asked, and the upload is left open for whoever goes on with
+    it. `may_hand_over`: a function with more memory goes on with what this one was given, when its parts turn out too
+    small. `tally`, where given, has what was measured even if the landing fails; it must be that of the checkpoint, if
+    there is one."""
 
     client: Client
     s3: Any

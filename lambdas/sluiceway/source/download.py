@@ -28,7 +28,7 @@ from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
 from sluiceway.source.connections import discard, discarding_on_error
 from sluiceway.source.representation import announced_length, check_rest, check_unchanged, is_end, strong_validator
-from sluiceway.source.retry import RETRYABLE_STATUSES, RetryBudget
+from sluiceway.source.retry import DEAD_LINK_STATUSES, MAYBE_DEAD_LINK_STATUS, RETRYABLE_STATUSES, RetryBudget
 from sluiceway.source.stall import LEAST_BYTES, Watch, stalls, unlimited
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
@@ -289,9 +289,16 @@ class Download(io.RawIOBase):
 
     def _refused(self, response: urllib3.BaseHTTPResponse) -> SourceStatusError:
         discard(response)
-        return SourceStatusError(
-            f"{self._shown}: expected status 200, received {response.status}", status=response.status
-        )
+        status = response.status
+        text = f"{self._shown}: expected status 200, received {status}"
+        return SourceStatusError(text, status=status, link_died=self._is_dead_link(status))
+
+    def _is_dead_link(self, status: int) -> bool:
+        if status != MAYBE_DEAD_LINK_STATUS:
+            return status in DEAD_LINK_STATUSES
+        from sluiceway.source.expiry import may_have_expired
+
+        return may_have_expired(self._url)
 
     def _attach(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response

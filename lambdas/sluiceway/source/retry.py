@@ -19,6 +19,12 @@ RETRYABLE_STATUSES = frozenset({408, 425, 429, *range(500, 600)})
 # Those of them by which a server says that there are too many of us.
 OVERRUN = frozenset({429, 503})
 
+# What a signed link answers once it has expired or been revoked.
+DEAD_LINK_STATUSES = frozenset({401, 403, 410})
+# What some answer for a link that has expired, and others for a request that is wrong: Google for links of version 4,
+# S3 for those whose signer's session is over ("ExpiredToken").
+MAYBE_DEAD_LINK_STATUS = 400
+
 
 @dataclass(frozen=True, slots=True)
 class RetryBudget:

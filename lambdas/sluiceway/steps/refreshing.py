@@ -11,7 +11,6 @@ from sluiceway.aws.rows import JobRow
 from sluiceway.errors import SluicewayError, SourceStatusError
 from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FileState, JobState
-from sluiceway.landing.land import EXPIRED_STATUSES
 from sluiceway.steps.announcing import announce_job
 from sluiceway.steps.gates import is_stopped, past_failures
 from sluiceway.wiring import Services
@@ -25,8 +24,8 @@ def may_renew(job: JobRow) -> bool:
 
 
 def wants_link(job: JobRow, error: SluicewayError) -> bool:
-    """Whether `error` looks like an expired link, and the job can get another."""
-    return may_renew(job) and isinstance(error, SourceStatusError) and error.status in EXPIRED_STATUSES
+    """Whether `error` is that of a link that died, and the job can get another."""
+    return may_renew(job) and isinstance(error, SourceStatusError) and error.link_died
 
 
 def is_wanted(job: JobRow, known: FileResult | None) -> bool:

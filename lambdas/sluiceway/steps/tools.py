@@ -18,9 +18,6 @@ from sluiceway.wiring import Services
 
 T = TypeVar("T")
 
-# A token or a signed link that has expired: 401 by the one, 403 by the other.
-REFUSED = frozenset({401, 403})
-
 
 def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
     """For one of `threads` files at a time: they share the function's memory and cores, and need no uploaders of their
@@ -88,7 +85,7 @@ def with_fresh_access(services: Services, job: JobRow, task: FileTask, attempt: 
     try:
         return attempt(reachable(services, job, task))
     except SourceStatusError as error:
-        if error.status not in REFUSED or task.access is None:
+        if not error.link_died or task.access is None:
             raise
         from sluiceway.exports.access import renew
 
