@@ -90,6 +90,8 @@ CHILD_TRANSITIONS = 3
 RELAY_TRANSITIONS = 2
 # DynamoDB charges a row in a transaction twice.
 WRITES_A_ROW = 2
+# A row that is read consistently, or looked for in vain, is a read.
+READS_A_FILE = 2
 # How often a function writes down the files that have ended, and looks whether its job goes on.
 RECORD_SECONDS = 5.0
 LOG_BYTES_A_FILE = 600
@@ -130,10 +132,11 @@ def _files(count: int, size: int, machine: Machine, prices: Prices) -> Cost:
         compute=seconds * machine.memory_mb / 1024 * prices.lambda_arm_gb_second + invocations * prices.lambda_request,
         workflow=transitions * prices.transition,
         # Written: the ends, a counter for each shard that a look finds ends of, and where a long file stands. Read: the
-        # job at every look and at a unit's begin, and every end by the report.
+        # job at every look and at a unit's begin; of every file what is known before it begins, and its end by the
+        # report.
         table=(WRITES_A_ROW * (count + min(count, looks * SHARDS)) + count * _progress_rows(size, machine))
         * prices.table_write
-        + (count + units + looks) * prices.table_read,
+        + (READS_A_FILE * count + units + looks) * prices.table_read,
         events_and_logs=logged / GIB * prices.log_gb,
         invocations=invocations,
         transitions=transitions,
