@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -177,6 +178,9 @@ class Client:
         _give_back(response)
         if not location:
             raise SourceProtocolError(f"{redact_url(url)}: status {response.status} without a Location")
+        # http.client takes headers for Latin-1; names beyond ASCII are commonly sent as bare UTF-8.
+        with suppress(UnicodeDecodeError):
+            location = location.encode("latin-1").decode()
         try:
             return urljoin(url, location)
         except ValueError:

@@ -8,6 +8,7 @@ from sluiceway.errors import PolicyError, SourceProtocolError
 from tests.adapters.source.clients import BODY, FILE, client_for, read, redirect
 from tests.faults.certificates import Certificates
 from tests.faults.source import Source, serve
+from tests.faults.steps import raw
 
 CREDENTIALS = {"Authorization": "Bearer s3cret", "Cookie": "a=s3cret", "X-Api-Key": "s3cret", "Accept": "text/csv"}
 
@@ -17,6 +18,21 @@ def test_a_redirect_is_followed(status: int) -> None:
     with Source([redirect("/b?x=1", status), serve(FILE)]) as source:
         assert read(client_for(source), source.url("/a")) == BODY
         assert source.paths == ["/a", "/b?x=1"]
+
+
+@pytest.mark.parametrize(
+    ("location", "path"),
+    [
+        ("/b/é日.csv".encode(), "/b/%C3%A9%E6%97%A5.csv"),
+        ("/b/é.csv".encode("latin-1"), "/b/%C3%A9.csv"),
+        (b"/b/%C3%A9.csv", "/b/%C3%A9.csv"),
+    ],
+    ids=["UTF-8", "Latin-1", "ASCII"],
+)
+def test_a_redirect_to_a_name_beyond_ascii_is_followed(location: bytes, path: str) -> None:
+    with Source([raw(b"HTTP/1.1 302 Found\r\nLocation: %b\r\n\r\n" % location), serve(FILE)]) as source:
+        assert read(client_for(source), source.url("/a")) == BODY
+        assert source.paths[1] == path
 
 
 def test_five_redirects_are_followed_and_a_sixth_is_not() -> None:
