@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from functools import partial
 from types import TracebackType
 from typing import Any
@@ -31,7 +31,7 @@ from sluiceway.errors import (
 )
 from sluiceway.jobs.files import ATTEMPT_METADATA
 from sluiceway.sink.direct import put_object, upload_part
-from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken
+from sluiceway.sink.leftovers import end_empty, end_found, end_overtaken, find_overtaken, s3_time
 from sluiceway.sink.translate import error_code, retries_of, sink_errors
 
 DIRECT: dict[str, Callable[..., dict[str, Any]]] = {"put_object": put_object, "upload_part": upload_part}
@@ -74,6 +74,8 @@ class Upload:
         # S3's own time of CreateMultipartUpload; None before it, and for an upload begun by another invocation.
         self._began: datetime | None = None
         self._maybe_more = False
+        # Between which times, of the monotonic clock, an upload was asked for.
+        self._asked = (0.0, 0.0)
         self._begin_error: SinkError | None = None
         self._version = ""
         self._retries = retries if retries is not None else list[int]()
@@ -168,7 +170,7 @@ class Upload:
             except UploadGoneError:
                 _logger.info("upload of %s was gone before its abort", self._target.key)
         if self._maybe_more:
-            end_empty(self._s3, self._target.bucket, self._target.key, self.upload_id)
+            end_empty(self._s3, self._target.bucket, self._target.key, self.upload_id, self._asked)
         self._done = True
 
     def __enter__(self) -> Upload:
@@ -194,13 +196,16 @@ class Upload:
                     raise self._begin_error
                 # Until an answer to the first try is seen, S3 may have begun an upload whose name was lost on the way.
                 self._maybe_more = True
+                asked = time.monotonic()
                 try:
                     reply = self._call("create_multipart_upload", **self._created(), **kind)
                 except SinkError as error:
                     self._begin_error = error
                     raise
+                finally:
+                    self._asked = (asked, time.monotonic())
                 self.upload_id = str(reply["UploadId"])
-                self._began = _s3_time(reply)
+                self._began = s3_time(reply)
                 self._maybe_more = reply.get("ResponseMetadata", {}).get("RetryAttempts", 0) > 0
             return self.upload_id
 
@@ -268,12 +273,3 @@ class Upload:
             raise
         self._retries.append(int(reply.get("ResponseMetadata", {}).get("RetryAttempts", 0)))
         return reply
-
-
-def _s3_time(reply: dict[str, Any]) -> datetime:
-    """S3's clock, from the Date of its reply; ours where a store sends none."""
-    text = reply.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
-    try:
-        return parsedate_to_datetime(text)
-    except (TypeError, ValueError, OverflowError):
-        return datetime.now(UTC).replace(microsecond=0)
