@@ -31,7 +31,7 @@ def s3_client(
 ) -> Any:
     """A client of the botocore `session`, for up to `connections` threads. A call is tried
     `max_attempts` times, the first included. `connect_timeout_seconds` is for connecting and for each slice sent."""
-    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or ""
+    endpoint = endpoint_of(session)
     config = Config(
         signature_version="s3v4",
         connect_timeout=connect_timeout_seconds,
@@ -49,6 +49,23 @@ def s3_client(
         tcp_keepalive=True,
     )
     return session.create_client("s3", config=config, verify=ca_bundle)
+
+
+def endpoint_of(session: Any) -> str:
+    """The endpoint of S3 that botocore will take from the environment or the profile, "" where it is AWS's own.
+    botocore itself tells it only of a client that is made. Source: AWS SDKs and Tools Reference Guide,
+    "Service-specific endpoints"."""
+    if session.get_config_variable("ignore_configured_endpoint_urls"):
+        return ""
+    profile = session.get_scoped_config()
+    services = session.full_config.get("services", {}).get(profile.get("services"), {})
+    stated = (
+        os.environ.get("AWS_ENDPOINT_URL_S3"),
+        os.environ.get("AWS_ENDPOINT_URL"),
+        services.get("s3", {}).get("endpoint_url"),
+        profile.get("endpoint_url"),
+    )
+    return next((each for each in stated if each), "")
 
 
 def signs_payload(endpoint: str) -> bool:

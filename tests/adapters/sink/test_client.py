@@ -98,19 +98,41 @@ def test_the_body_is_signed_where_nothing_else_keeps_it_from_change(endpoint: st
     assert signs_payload(endpoint) is signs
 
 
+PROFILE = "[default]\nregion = eu-west-1\n"
+IN_PROFILE = PROFILE + "endpoint_url = http://minio:9000\n"
+IN_SERVICES = IN_PROFILE + "services = own\n[services own]\ns3 =\n  endpoint_url = http://rgw:80\n"
+
+
 @pytest.mark.parametrize(
-    ("endpoint", "signs"), [(None, False), ("https://s3.test", False), ("http://minio:9000", True)]
-)
-def test_the_client_is_made_for_the_endpoint_of_the_environment(
-    monkeypatch: pytest.MonkeyPatch, endpoint: str | None, signs: bool
+    ("profile", "environment", "endpoint", "signs"),
+    [
+        (PROFILE, {}, "https://s3.eu-west-1.amazonaws.com", False),
+        (IN_PROFILE, {}, "http://minio:9000", True),
+        (IN_SERVICES, {}, "http://rgw:80", True),
+        (IN_SERVICES, {"AWS_ENDPOINT_URL": "https://s3.test"}, "https://s3.test", False),
+        (PROFILE, {"AWS_ENDPOINT_URL": "https://s3.test", "AWS_ENDPOINT_URL_S3": "http://minio:9000"},
+         "http://minio:9000", True),
+        (IN_PROFILE, {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true"}, "https://s3.eu-west-1.amazonaws.com", False),
+    ],
+)  # fmt: skip
+def test_the_client_is_made_for_the_endpoint_that_botocore_takes(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    profile: str,
+    environment: dict[str, str],
+    endpoint: str,
+    signs: bool,
 ) -> None:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"):
+    (tmp_path / "config").write_text(profile)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
-    if endpoint is not None:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     client = s3_client(new_session())
-    assert client.meta.config.s3["payload_signing_enabled"] is signs
+    config = client.meta.config.s3
+    assert (client.meta.endpoint_url, config["payload_signing_enabled"]) == (endpoint, signs)
+    assert config["addressing_style"] == ("auto" if endpoint.endswith("amazonaws.com") else "path")
     client.close()
 
 
