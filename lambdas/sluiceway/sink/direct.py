@@ -33,14 +33,17 @@ QUERY = {"PartNumber": "partNumber", "UploadId": "uploadId"}
 EXPECT_BYTES = 1024**2
 # Answers that botocore would not ask for again. Of 400 only botocore knows which are passing, or about the region.
 REFUSALS = frozenset({403, 404, 409, 412})
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """How a bucket is spoken to, as botocore found out: its URL up to the key, and who signs for what."""
+    """How a bucket is spoken to, as botocore found out: its URL up to the key, the name in it, and who signs for
+    what."""
 
     url: str
+    host: str
     user_agent: str
     signer: Any
     signing_name: str
@@ -138,7 +141,7 @@ class DirectPuts:
         # The event tells the client's own; a bucket of another region, once found, is signed for with what stands here.
         signing = {"signing_name": signing_name, "region": region_name, **request.context.get("signing", {})}
         url, name, region = request.url.partition("?")[0], signing["signing_name"], signing["region"]
-        self._seen.place = Place(url, agent, request_signer, name, region)
+        self._seen.place = Place(url, _host_of(url), agent, request_signer, name, region)
 
     def _headers_of(self, arguments: Mapping[str, Any]) -> dict[str, str] | None:
         """The headers that botocore's model gives `arguments`; None where it would need botocore."""
@@ -171,17 +174,16 @@ def _send(s3: Any, place: Place, put: Put, headers: Mapping[str, str]) -> Any:
     url, query, size = place.url + put.path, put.query, len(put.body)
     # Asked for anew each time: credentials of a role expire and are renewed.
     credentials = place.signer.get_auth_instance(place.signing_name, place.region, SIGNATURE).credentials
-    parts = urlsplit(url)
     signed = {
         **headers,
-        "Host": parts.netloc,
+        "Host": place.host,
         "X-Amz-Date": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
         "X-Amz-Content-SHA256": "UNSIGNED-PAYLOAD",
         **({"X-Amz-Security-Token": credentials.token} if credentials.token else {}),
     }
     signature = authorization(
         "PUT",
-        parts.path,
+        urlsplit(url).path,
         signed,
         access_key=credentials.access_key,
         secret_key=credentials.secret_key,
@@ -205,6 +207,13 @@ def _send(s3: Any, place: Place, put: Put, headers: Mapping[str, str]) -> Any:
             return reply
     # botocore offers no public way to its connections; it is pinned, and the tests tell when this one is gone.
     return s3._endpoint.http_session.send(request)
+
+
+def _host_of(url: str) -> str:
+    """As botocore signs it and http.client would send it: without the port that goes without saying."""
+    parts = urlsplit(url)
+    name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
+    return name if parts.port in (None, DEFAULT_PORTS[parts.scheme]) else f"{name}:{parts.port}"
 
 
 def _refusal(s3: Any, operation: str, reply: Any) -> ClientError:

@@ -1,9 +1,10 @@
-"""An S3 (moto in server mode) with an empty bucket for each test, and a client as the product makes it."""
+"""An S3 (moto in server mode) with an empty bucket for each test, and a client as the product makes it; and a store
+that only takes PUTs."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from sluiceway.aws.session import new_session
 from sluiceway.sink.client import s3_client
+from tests.adapters.sink.direct_store import Store, client_of, serving
 from tests.conftest import AwsServer
 
 
@@ -43,3 +45,15 @@ def bucket(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     s3.create_bucket(Bucket=name)
     yield Bucket(name, s3)
     s3.close()
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with serving() as found:
+        yield found
+
+
+@pytest.fixture
+def s3_of(store: Store) -> Callable[..., Any]:
+    """Makes clients of `store`; keywords are those of `client_of`."""
+    return lambda **more: client_of(f"http://127.0.0.1:{store.port}", "path", **more)

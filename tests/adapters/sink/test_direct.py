@@ -2,141 +2,19 @@
 
 from __future__ import annotations
 
-import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, BinaryIO
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import botocore.session
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from sluiceway.sink.direct import EXPECT_BYTES, put_object, upload_part
+from sluiceway.sink.direct import EXPECT_BYTES, put_object
+from tests.adapters.sink.direct_store import ARGUMENTS, Store, calls_of_botocore, part, put
 
-MIB = 1024**2
-ARGUMENTS: dict[str, Any] = {
-    "ContentType": "text/csv",
-    "ContentEncoding": "gzip",
-    "StorageClass": "STANDARD_IA",
-    "ServerSideEncryption": "aws:kms",
-    "SSEKMSKeyId": "key-1",
-    "Tagging": "team=data&empty=",
-    "IfNoneMatch": "*",
-    "ChecksumCRC64NVME": "rosUhgp5mIg=",
-    "Metadata": {"source-url": "https://example.org/a%20b", "job-id": "acme"},
-}
 # What botocore alone adds, or what changes with every request (its User-Agent tells which features are in use).
 OWN = {"user-agent", "amz-sdk-invocation-id", "amz-sdk-request", "authorization", "expect", "x-amz-date"}
-
-
-@dataclass
-class Seen:
-    method: str
-    path: str
-    headers: dict[str, str]
-    body: bytes
-
-
-@dataclass
-class Store:
-    """Answers every PUT with the next of `statuses` (0 cuts the connection), then with 200. All answers carry
-    `headers`; each MiB of a body is read only after `pause` seconds."""
-
-    statuses: list[int] = field(default_factory=list)
-    headers: dict[str, str] = field(default_factory=dict)
-    pause: float = 0
-    seen: list[Seen] = field(default_factory=list)
-    port: int = 0
-
-
-@pytest.fixture
-def store() -> Iterator[Store]:
-    found, never = Store(), threading.Event()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_PUT(self) -> None:
-            length, body = int(self.headers["content-length"]), b""
-            while len(body) < length:
-                never.wait(found.pause)
-                body += self.rfile.read(min(MIB, length - len(body)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            found.seen.append(Seen(self.command, self.path, headers, body))
-            status = found.statuses.pop(0) if found.statuses else 200
-            if not status:
-                self.close_connection = True
-                return
-            self.send_response(status)
-            self.send_header("ETag", f'"etag-{len(found.seen)}"')
-            self.send_header("x-amz-version-id", "v1")
-            for name, value in found.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found.port = server.server_port
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield found
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def s3_of(store: Store) -> Callable[..., Any]:
-    def make(*, signs_payload: bool = False, addressing: str = "path", **config: Any) -> Any:
-        session = botocore.session.Session()
-        session.set_credentials("AKID", "secret")
-        return session.create_client(
-            "s3",
-            region_name="us-east-1",
-            endpoint_url=f"http://127.0.0.1:{store.port}",
-            config=Config(
-                signature_version="s3v4",
-                retries={"mode": "standard", "total_max_attempts": 3},
-                s3={"payload_signing_enabled": signs_payload, "addressing_style": addressing},
-                request_checksum_calculation="when_required",
-                **config,
-            ),
-        )
-
-    return make
-
-
-def calls_of_botocore(s3: Any) -> list[str]:
-    calls: list[str] = []
-    for operation in ("PutObject", "UploadPart"):
-        s3.meta.events.register(f"before-call.s3.{operation}", lambda params, **_: calls.append(params["url_path"]))
-    return calls
-
-
-def put(s3: Any, key: str, body: bytes = b"some bytes", **arguments: Any) -> dict[str, Any]:
-    return put_object(s3, Bucket="landing", Key=key, Body=memoryview(body), **{"on_retry": list, **arguments})
-
-
-def part(s3: Any, number: int, body: bytes = b"a part", upload_id: str = "u-1", **arguments: Any) -> dict[str, Any]:
-    view = memoryview(body)
-    return upload_part(
-        s3,
-        Bucket="landing",
-        Key="a b.csv",
-        Body=view,
-        UploadId=upload_id,
-        PartNumber=number,
-        **{"on_retry": list, **arguments},
-    )
 
 
 def test_after_the_first_object_of_a_bucket_botocore_is_not_called(store: Store, s3_of: Callable[..., Any]) -> None:
@@ -217,17 +95,6 @@ def test_a_part_refused_once_is_sent_whole_by_botocore(store: Store, s3_of: Call
     assert reply["ResponseMetadata"]["RetryAttempts"] == 0
 
 
-def test_the_signature_covers_what_s3_demands(store: Store, s3_of: Callable[..., Any]) -> None:
-    s3 = s3_of()
-    put(s3, "k", **ARGUMENTS)
-    put(s3, "k", **ARGUMENTS)
-    authorization = store.seen[1].headers["authorization"]
-    signed = set(authorization.split("SignedHeaders=")[1].split(",")[0].split(";"))
-    assert authorization.startswith("AWS4-HMAC-SHA256 Credential=AKID/")
-    sent = {name for name in store.seen[1].headers if name.startswith("x-amz-")}
-    assert {"host", "content-type", *sent} <= signed
-
-
 @pytest.mark.parametrize("status", [0, 301, 400, 500, 503])
 def test_any_other_answer_leaves_the_object_to_botocore(store: Store, s3_of: Callable[..., Any], status: int) -> None:
     s3 = s3_of()
@@ -298,26 +165,6 @@ def test_each_bucket_is_learnt_apart(store: Store, s3_of: Callable[..., Any]) ->
     assert [seen.path for seen in store.seen] == ["/one/k", "/two/k", "/one/k", "/two/k"]
 
 
-def test_credentials_that_were_renewed_sign_the_next_request(store: Store, s3_of: Callable[..., Any]) -> None:
-    s3 = s3_of()
-    put(s3, "first")
-    s3._request_signer._credentials.access_key = "RENEWED"
-    put(s3, "second")
-    assert "Credential=RENEWED/" in store.seen[1].headers["authorization"]
-
-
-def test_a_bucket_of_another_region_is_signed_for_its_own_region(store: Store, s3_of: Callable[..., Any]) -> None:
-    s3 = s3_of()
-    calls = calls_of_botocore(s3)
-    store.statuses, store.headers = [301], {"x-amz-bucket-region": "eu-central-1"}
-    put(s3, "first")
-    put(s3, "second")
-    part(s3, 1)
-    assert calls == ["/first"]
-    scopes = [seen.headers["authorization"].split("/")[2:4] for seen in store.seen]
-    assert scopes == [["us-east-1", "s3"]] + [["eu-central-1", "s3"]] * 3
-
-
 def test_many_threads_share_one_client(store: Store, s3_of: Callable[..., Any]) -> None:
     s3 = s3_of()
     threads = [threading.Thread(target=put, args=(s3, f"k{n}", bytes([n]) * 100)) for n in range(8)]
@@ -326,45 +173,3 @@ def test_many_threads_share_one_client(store: Store, s3_of: Callable[..., Any]) 
     for thread in threads:
         thread.join()
     assert {(seen.path, seen.body) for seen in store.seen} == {(f"/landing/k{n}", bytes([n]) * 100) for n in range(8)}
-
-
-def test_a_slow_store_has_the_timeout_for_each_slice_not_for_the_part(store: Store, s3_of: Callable[..., Any]) -> None:
-    s3 = s3_of(connect_timeout=1)
-    part(s3, 1)
-    # Far more than the sockets' buffers hold, in far more than the timeout.
-    store.pause, body = 0.2, bytes(16 * MIB)
-    retries, began = list[int](), time.monotonic()
-    part(s3, 2, body, on_retry=lambda: retries.append(1))
-    assert time.monotonic() - began > 3
-    assert (retries, store.seen[-1].body) == ([], body)
-
-
-def test_a_refusal_before_the_body_keeps_it_from_being_sent(s3_of: Callable[..., Any], store: Store) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        store.port = listener.getsockname()[1]
-        s3, came = s3_of(), list[bytes]()
-
-        def refuse() -> None:
-            connection, _ = listener.accept()
-            with connection, connection.makefile("rb") as stream:
-                read_head(stream)
-                connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-                stream.read(EXPECT_BYTES)
-                connection.sendall(b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 0\r\n\r\n')
-                read_head(stream)
-                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                came.append(stream.read())
-
-        thread = threading.Thread(target=refuse)
-        thread.start()
-        part(s3, 1, bytes(EXPECT_BYTES))
-        with pytest.raises(ClientError):
-            part(s3, 2, bytes(EXPECT_BYTES))
-        s3.close()
-        thread.join()
-    assert came == [b""]
-
-
-def read_head(stream: BinaryIO) -> None:
-    while stream.readline() != b"\r\n":
-        pass
