@@ -86,7 +86,7 @@ class UrlPolicy:
         self._resolver = resolver
         # The function's own Runtime API: whoever reaches it can answer invocations in the function's name.
         self._runtime_api = _runtime_api(
-            runtime_api if runtime_api is not None else os.environ.get("AWS_LAMBDA_RUNTIME_API", "")
+            runtime_api if runtime_api is not None else os.environ.get("AWS_LAMBDA_RUNTIME_API", ""), resolver
         )
 
     def check(self, url: str) -> Origin:
@@ -124,7 +124,7 @@ class UrlPolicy:
 
     def _check_address(self, host: str, port: int, address: Address) -> None:
         for each in _with_embedded(address):
-            if (str(_own(each)), str(port)) == self._runtime_api:
+            if (_own(each), str(port)) in self._runtime_api:
                 raise PolicyError(f"host {host} leads to this function's own Runtime API")
             if each in METADATA_ADDRESSES:
                 raise PolicyError(f"host {host} leads to the metadata address {each}")
@@ -171,13 +171,22 @@ def _has_good_port(parts: SplitResult) -> bool:
         return False
 
 
-def _runtime_api(text: str) -> tuple[str, str]:
-    """Host and port of HOST:PORT, an address in the form that `_own` gives it."""
+def _runtime_api(text: str, resolver: Resolver) -> set[tuple[Address, str]]:
+    """Every address of HOST:PORT, in the form that `_own` gives it, with the port."""
     host, _, port = text.rpartition(":")
+    host = host.strip("[]")
     try:
-        return str(_own(ipaddress.ip_address("127.0.0.1" if host == "localhost" else host.strip("[]")))), port
+        return {(_own(ipaddress.ip_address(host)), port)}
     except ValueError:
-        return host, port
+        return {(_own(ipaddress.ip_address(each.split("%")[0])), port) for each in _resolved(host, port, resolver)}
+
+
+def _resolved(host: str, port: str, resolver: Resolver) -> list[str]:
+    """Empty where `host` is none: by a name that leads nowhere nobody comes to the Runtime API."""
+    try:
+        return list(resolver(host, int(port))) if host else []
+    except OSError:
+        return []
 
 
 def _own(address: Address) -> Address:

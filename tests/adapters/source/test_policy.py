@@ -179,7 +179,8 @@ def test_a_list_of_hosts_permits_no_other(url: str, permitted: bool) -> None:
      ("127.0.0.1:9001", "127.0.0.2", 9001), ("127.0.0.1:9001", "::1", 9001), ("127.0.0.1:9001", "0.0.0.0", 9001),
      ("127.0.0.1:9001", "::", 9001), ("127.0.0.1:9001", "::ffff:0.0.0.0", 9001), ("0.0.0.0:9001", "127.0.0.1", 9001),
      ("[::1]:9001", "127.0.0.1", 9001), ("[::1]:9001", "::1", 9001), ("localhost:9001", "127.0.0.1", 9001),
-     ("localhost:9001", "0.0.0.0", 9001), ("169.254.100.1:9001", "169.254.100.1", 9001)],
+     ("localhost:9001", "0.0.0.0", 9001), ("sandbox:9001", "10.0.0.5", 9001), ("sandbox:9001", "127.0.0.2", 9001),
+     ("169.254.100.1:9001", "169.254.100.1", 9001)],
 )  # fmt: skip
 def test_the_functions_own_runtime_api_is_refused_even_by_name(runtime_api: str, address: str, port: int) -> None:
     policy = UrlPolicy(["files.example"], resolver=lambda host, port: [address], runtime_api=runtime_api)
@@ -191,6 +192,16 @@ def test_the_functions_own_runtime_api_is_refused_even_by_name(runtime_api: str,
 def test_a_runtime_api_elsewhere_leaves_loopback_to_whoever_is_allowed() -> None:
     policy = UrlPolicy(["files.example"], resolver=lambda host, port: ["127.0.0.1"], runtime_api="169.254.100.1:9001")
     assert policy.addresses("files.example", 9001) == ["127.0.0.1"]
+
+
+def test_a_runtime_api_of_a_name_that_leads_nowhere_is_nowhere() -> None:
+    def resolver(host: str, port: int) -> list[str]:
+        if host == "sandbox":
+            raise OSError("no such name")
+        return ["10.0.0.5"]
+
+    policy = UrlPolicy(["files.example"], resolver=resolver, runtime_api="sandbox:9001")
+    assert policy.addresses("files.example", 9001) == ["10.0.0.5"]
 
 
 def test_a_redirect_never_leads_from_https_to_http() -> None:
