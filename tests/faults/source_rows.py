@@ -14,6 +14,7 @@ from tests.faults.checks import (
     asked_for_a_digest,
     asked_once,
     began_anew,
+    no_secret_followed,
     nothing_uploaded,
     resumed_at,
     verified,
@@ -30,6 +31,7 @@ from tests.faults.steps import (
     endless,
     raw,
     redirect,
+    redirect_to_another_name,
     slow_head,
     slows,
     stall,
@@ -196,6 +198,8 @@ STATUSES = [
 
 REDIRECTS = [
     Row("redirect", (STORED, None), [redirect("/elsewhere"), serve(SMALL)], SMALL),
+    Row("redirect to another host", (STORED, None), [redirect_to_another_name, serve(SMALL)], SMALL,
+        check=no_secret_followed),
     Row("redirect loop", (FAILED, "SourceProtocolError"), [redirect("/file.bin")], max_requests=6),
     Row("redirect without a target", (FAILED, "SourceProtocolError"), [answer(302)], check=asked_once),
     Row("redirect to loopback", (REJECTED, "PolicyError"), [redirect("https://127.0.0.1:1/")], check=asked_once),

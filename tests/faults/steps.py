@@ -151,3 +151,9 @@ def wrong_range(file: File, content_range: str | None, *, shift: int = 0, **head
 
 def redirect(location: str, status: int = 302) -> Step:
     return answer(status, Location=location)
+
+
+def redirect_to_another_name(exchange: Exchange) -> None:
+    """The same server, by another name: another origin."""
+    port = exchange.headers["host"].rpartition(":")[2]
+    exchange.reply(302, {"Location": f"http://localhost:{port}/elsewhere"})
