@@ -41,8 +41,8 @@ demo: $(STAMP) ## run an export job against a small export API, all on this mach
 test: $(STAMP) ## all tests
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
-soak: $(STAMP) ## longer runs through the engine: 2,000 files with faults and killed functions, jobs that outlast functions
-	@$(BIN)/python -m pytest -q tests/soak/soak_faults.py tests/soak/soak_long_jobs.py
+soak: $(STAMP) ## longer runs through the engine: 2,000 files with faults and killed functions, what outlasts a function, large files
+	@$(BIN)/python -m pytest -q tests/soak/soak_faults.py tests/soak/soak_long_jobs.py tests/soak/soak_large_files.py
 
 check: $(STAMP) lint types test ## formatting, lint, types and tests: what CI runs
 

@@ -3,11 +3,10 @@ within seconds, the file is CANCELLED, and nothing of it stays. And a host's slo
 
 from __future__ import annotations
 
-import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,49 +15,17 @@ from cli.jobs import JobsClient, JobView, Submitted
 from cli.watch import Watch
 from local.engine import Engine
 from sluiceway.aws.table import JobTable
-from tests.support.ranges import MIB, File, RangeSource, Sending, range_source
+from tests.support.answers import Answers
+from tests.support.ranges import MIB, File, RangeSource, range_source
 from tests.support.waiting import wait_until
 
 # A segment of it takes 40 s, and a part half of that.
 SLOW = File(60 * MIB + 5, bytes_per_second=MIB // 4)
 QUICK = File(60 * MIB + 5, bytes_per_second=40 * MIB)
-SEGMENT, PIECE = 10 * MIB, MIB // 16
+SEGMENT = 10 * MIB
 SETTINGS = {"split_bytes": str(SEGMENT), "part_mib": "5"}
 # A function looks at its job every 5 s.
 STOPS_WITHIN_SECONDS = 15.0
-# Between two pieces of an answer there is less, at any of these paces.
-SILENCE_SECONDS = 1.0
-
-
-@dataclass
-class Answers:
-    """When each answer to a segment, by its first byte and the client's port, sent its last piece so far; `most` were
-    being sent at once. What comes before the second segment begins may still be the question what the source can do."""
-
-    last: dict[tuple[int, int], float] = field(default_factory=dict[tuple[int, int], float])
-    most: int = 0
-    _moving: set[tuple[int, int]] = field(default_factory=set[tuple[int, int]])
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def on_send(self, sending: Sending) -> None:
-        answer = sending.start, sending.port
-        with self._lock:
-            if not (sending.start or self.last):
-                return
-            self.last[answer] = time.monotonic()
-            self._moving.add(answer)
-            self.most = max(self.most, len(self._moving))
-            if sending.offset + PIECE >= min(sending.start + SEGMENT, QUICK.size):
-                self._moving.discard(answer)
-
-    def clear(self) -> None:
-        self.last.clear()
-        self._moving.clear()
-        self.most = 0
-
-    def now(self) -> int:
-        """How many are being sent."""
-        return sum(time.monotonic() - at < SILENCE_SECONDS for at in list(self.last.values()))
 
 
 @dataclass
@@ -93,7 +60,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[RangeSource, Answers]]:
-    answers = Answers()
+    answers = Answers(QUICK.size, SEGMENT)
     with range_source({"/slow": SLOW, "/quick": QUICK}, answers.on_send) as source:
         yield source, answers
 

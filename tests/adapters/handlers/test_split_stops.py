@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from sluiceway.landing.relaying import TimeLeft
 from sluiceway.source.retry import RetryBudget
 from sluiceway.steps import looking
 from tests.conftest import AwsServer
+from tests.support.answers import Answers
 from tests.support.deployment import Deployment, caught, deploy
 from tests.support.ranges import MIB, File, RangeSource, Sending, range_source
 from tests.support.source import SourceServer
@@ -28,18 +28,13 @@ LARGE = File(23 * MIB + 7, bytes_per_second=20 * MIB)
 
 @dataclass
 class Watched:
-    """The source of `/large`: what it is told of a piece, and how many answers it was sending at once."""
+    """The source of `/large`: what is done at each of its pieces, and how many answers it was sending at once."""
 
     on_piece: Callable[[Sending], None] = lambda _: None
-    most: int = 0
-    _ends: dict[int, float] = field(default_factory=dict[int, float])
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    answers: Answers = field(default_factory=lambda: Answers(LARGE.size, 5 * MIB))
 
     def on_send(self, sending: Sending) -> None:
-        with self._lock:
-            # An answer that has sent nothing for a while has ended.
-            self._ends[sending.port] = time.monotonic() + 0.1
-            self.most = max(self.most, sum(end > time.monotonic() for end in self._ends.values()))
+        self.answers.on_send(sending)
         self.on_piece(sending)
 
 
@@ -165,7 +160,7 @@ def test_no_more_segments_of_a_host_are_asked_for_at_once_than_the_job_allows(
         answers = list(pool.map(lambda n: deployment.invoke("move_segment", {**begun, "n": n}), begun["segments"]))
 
     assert answers == [{"action": "DONE"}] * 5
-    assert watched.most == 2
+    assert watched.answers.most == 2
     assert not [row for row in deployment.rows() if row["sk"]["S"].startswith("SLOT#")]
     deployment.invoke("finish_file", begun)
     assert deployment.invoke("complete_job", owner)["files"]["stored"] == 1
