@@ -66,12 +66,8 @@ class Uploaders:
         self._buffers: list[Buffer] = []
         self._errors: deque[BaseException] = deque()
         self.wait_seconds = 0.0
-        self._slowest_seconds = 0.0
-
-    @property
-    def drain_seconds(self) -> float:
-        """How long the parts in flight may take yet: the one at hand waits for a thread, and none was slower so far."""
-        return 2 * self._slowest_seconds
+        # How long the parts in flight may take: the one at hand waits for a thread, and none was slower so far.
+        self.drain_seconds = 0.0
 
     def take_buffer(self) -> Buffer:
         """A free buffer; waits for one when all are in flight. Raises the error of a failed send."""
@@ -119,7 +115,7 @@ class Uploaders:
                 began = time.perf_counter()
                 try:
                     self._send(number, buffer.view(size))
-                    self._slowest_seconds = max(self._slowest_seconds, time.perf_counter() - began)
+                    self.drain_seconds = max(self.drain_seconds, 2 * (time.perf_counter() - began))
                 except BaseException as error:  # carried to the reader's thread, which raises it
                     self._errors.append(error)
             self._free.put(buffer)
