@@ -207,7 +207,9 @@ class Functions(Construct):
         )
         self.memory_mb[function] = memory_mb
         log_group.grant_write(role)
-        explain(function, "L1", "Python 3.13 is what the library is measured on; AWS supports it until June 2029.")
+        explain(
+            function, "L1", "Every dependency is pinned and bundled for Python 3.13; AWS supports it until June 2029."
+        )
         reach_out(function, self._network)
         return function
 
