@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,30 +19,37 @@ COUNTS = (1, 10)
 
 
 def measure(results: Path) -> None:
-    """Appends a Record a file; its `size` is how many files the job had, its peak that of the file's own function."""
+    """Appends a Record a file; its `size` is how many files the job had, its peak that of the file's own function.
+    Raises RunError where a file is not as its source, or where the source never sent all of them at the same moment."""
     _, sha256 = file_of(FILE_BYTES)
     _, cores = cores_of("two")
-    with Server(cores) as server:
-        for count in COUNTS:
-            with tempfile.TemporaryDirectory(dir=BUILT) as folder:
-                for turn, line in enumerate(_run(server, Path(folder), count)):
-                    if line["sha256"] != sha256:
-                        raise RunError(f"landed {line['sha256']}, the SHA-256 is {sha256}")
-                    peak = line["peak_memory_bytes"] / MIB
-                    save(results, Record(SUITE, "http", "two", count, "process_file", turn, 0, line["seconds"], peak))
-                    print(f"  engine, {count} file(s) of 512 MiB: {peak:.1f} MiB", flush=True)
+    for count in COUNTS:
+        with Server(cores) as server, tempfile.TemporaryDirectory(dir=BUILT) as folder:
+            lines = _run(server, Path(folder), count)
+            if server.at_once() < count:
+                raise RunError(f"of {count} files {server.at_once()} moved at the same moment")
+            for turn, line in enumerate(lines):
+                if line["sha256"] != sha256:
+                    raise RunError(f"landed {line['sha256']}, the SHA-256 is {sha256}")
+                peak = line["peak_memory_bytes"] / MIB
+                save(results, Record(SUITE, "http", "two", count, "process_file", turn, 0, line["seconds"], peak))
+                print(f"  engine, {count} file(s) of 512 MiB: {peak:.1f} MiB", flush=True)
 
 
 def _run(server: Server, folder: Path, count: int) -> list[dict[str, Any]]:
-    """The lines of the report of a job of `count` files."""
+    """The lines of the report of a job of `count` files, in an engine with a process for each."""
+    # Here, not above: whoever measures other processes must stay small itself (measure.py).
+    from cli.jobs import JobsClient
+    from cli.watch import Watch
+    from local.engine import Engine
+
     url = f"{server.origin('http')}/files/{FILE_BYTES}"
-    job = folder / "files.jsonl"
-    job.write_text("".join(json.dumps({"url": url, "key": f"{n}.bin"}) + "\n" for n in range(count)))
-    command = [str(Path(sys.executable).parent / "sluiceway"), "run", str(job), "--landed", str(folder / "landed")]
-    done = subprocess.run(
-        [*command, "--allow-source", server.address("http"), "--json"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise RunError(f"sluiceway run: exit code {done.returncode}: {done.stderr[-500:]}")
-    report = next((folder / "landed").glob("*/jobs/*/report.jsonl"))
-    return [json.loads(line) for line in report.read_text().splitlines()]
+    files = [{"url": f"{url}?{n}", "key": f"{n}.bin"} for n in range(count)]
+    with Engine(folder, allowed_sources=[server.address("http")], max_processes=count + 1) as engine:
+        jobs = JobsClient.of_stack(engine.client, engine.outputs)
+        submitted = jobs.submit({"job_id": "bench", "source": {"type": "urls", "files": files}})
+        (*_, view) = Watch(jobs).follow(submitted)
+        lines = list(jobs.read_report("bench"))
+    if view.state != "COMPLETED":
+        raise RunError(f"the job of {count} files is {view.state}: {view.error}")
+    return lines

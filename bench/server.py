@@ -12,7 +12,9 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 
@@ -20,16 +22,19 @@ from bench.build import certificate, nginx
 from bench.paths import BENCH, BUILT, DATA, TLS
 
 TEMPLATE = BENCH / "nginx.conf"
+SHA256 = re.compile(r"[0-9a-f]{64}")
 # nginx logs a request once it is over, which may be a moment after its client is.
 LOG_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the sink was sent: bytes of payload in PUT requests, and requests of any kind."""
+    """What the sink was sent: bytes of payload in PUT requests, requests of any kind, and whether the payload was
+    signed, for which every client takes its SHA-256."""
 
     bytes: int
     requests: int
+    signed: bool
 
 
 class Server:
@@ -50,13 +55,21 @@ class Server:
         log, deadline = self._folder / "sink.log", time.monotonic() + LOG_SECONDS
         while True:
             lines = [line.split(" ") for line in log.read_text().splitlines()]
-            # Method, status, bytes, path, query: tags of an object are put as well, and are no payload.
+            # Method, status, bytes, path, query, digest: tags of an object are put as well, and are no payload.
             puts = [line for line in lines if line[0] == "PUT" and not line[4].startswith("tagging")]
             total = sum(int(line[2]) for line in puts if line[2].isdigit())
             if total >= expected or time.monotonic() > deadline:
                 os.truncate(log, 0)
-                return Received(total, len(lines))
+                return Received(total, len(lines), any(SHA256.fullmatch(line[5]) for line in puts))
             time.sleep(0.01)
+
+    def at_once(self) -> int:
+        """The most files that the source was sending at the same moment, so far."""
+        spans = []
+        for line in (self._folder / "source.log").read_text().splitlines():
+            end, seconds, *_ = line.split(" ")
+            spans.append((float(end) - float(seconds), float(end)))
+        return most_at_once(spans)
 
     def __enter__(self) -> Server:
         binary = nginx()
@@ -105,6 +118,12 @@ class Server:
                     if time.monotonic() > deadline:
                         raise
                     time.sleep(0.02)
+
+
+def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
+    """How many of the (begin, end) have a moment in common, at most. The moment of an end is no longer theirs."""
+    changes = sorted((at, step) for begin, end in spans for at, step in ((begin, 1), (end, -1)))
+    return max(accumulate(step for _, step in changes), default=0)
 
 
 def _free_port() -> int:
