@@ -9,17 +9,19 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bench import build, engine, imports, small
-from bench.figures import load
+from bench.figures import Failure, forget, load, load_failures, save_failure
+from bench.measure import RunError
 from bench.paths import BUILT, MIB, RESULTS
-from bench.peers.catalogue import BOTO3, EIGHT, FLOOR, NODE_PEER, OBSTORE, SLUICEWAY, Peer, floor, peers
+from bench.peers.catalogue import BOTO3, EIGHT, FLOOR, NODE_PEER, OBSTORE, SCHEMES, SLUICEWAY, Peer, floor, peers
 from bench.report import render
 from bench.slice import Slice
 from bench.transfers import Matrix, measure
 
-SCHEMES = ("http", "https")
 SUITES = ("start", "small", "one", "slice", "two", "engine")
 QUICK = {SLUICEWAY, EIGHT, BOTO3, OBSTORE, NODE_PEER, FLOOR}
 SLICED = {SLUICEWAY, BOTO3, OBSTORE, NODE_PEER}
@@ -35,11 +37,10 @@ def main() -> None:
         print(f"absent: {name}: {reason}")
     present = [peer for peer in [*peers(), floor()] if peer.needs not in absent]
     if not (options.report or options.go_on):
-        results.unlink(missing_ok=True)
-    notes: list[str] = []
+        forget(results)
     if not options.report:
-        absent |= _quick(results, present) if options.quick else _full(results, present, options, notes)
-    text = render(load(results), absent, notes)
+        _quick(results, present) if options.quick else _full(results, present, options)
+    text = render(load(results), absent, load_failures(results))
     print(text)
     if not options.quick:
         RESULTS.write_text(text)
@@ -57,36 +58,48 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _quick(results: Path, present: list[Peer]) -> dict[str, str]:
+def _quick(results: Path, present: list[Peer]) -> None:
     chosen = [peer for peer in present if peer.name in QUICK]
-    imports.measure(results, rounds=3)
-    small.measure(results, files=500, rounds=3, schemes=("http",))
-    return measure(Matrix("transfer", SCHEMES, (64 * MIB, 512 * MIB), "one", 3), chosen, results)
+    with _kept(results, imports.SUITE):
+        imports.measure(results, rounds=3)
+    with _kept(results, small.SUITE):
+        small.measure(results, files=500, rounds=3, schemes=("http",))
+    measure(Matrix("transfer", SCHEMES, (64 * MIB, 512 * MIB), "one", 3), chosen, results)
 
 
-def _full(results: Path, present: list[Peer], options: argparse.Namespace, notes: list[str]) -> dict[str, str]:
-    suites, rounds, absent = options.suites.split(","), options.rounds, dict[str, str]()
+def _full(results: Path, present: list[Peer], options: argparse.Namespace) -> None:
+    suites, rounds = options.suites.split(","), options.rounds
     if "start" in suites:
-        imports.measure(results, rounds=2 * rounds)
+        with _kept(results, imports.SUITE):
+            imports.measure(results, rounds=2 * rounds)
     if "small" in suites:
-        small.measure(results, files=1000, rounds=rounds)
+        with _kept(results, small.SUITE):
+            small.measure(results, files=1000, rounds=rounds)
     sizes = [int(size) * MIB for size in options.sizes.split(",")]
     present = [peer for peer in present if any(word in peer.name for word in options.peers.split(","))]
     if "one" in suites:
-        absent |= measure(Matrix("transfer", SCHEMES, sizes, "one", rounds), present, results)
+        measure(Matrix("transfer", SCHEMES, sizes, "one", rounds), present, results)
     if "slice" in suites:
-        with Slice() as part:
+        with _kept(results, "slice"), Slice() as part:
             if part.why_not:
-                notes.append(f"## A function of 512 MB\n\nNot measured: {part.why_not}")
-            else:
-                chosen = [peer for peer in present if peer.name in SLICED]
-                matrix = Matrix("slice", SCHEMES, (64 * MIB, 512 * MIB), "one", 3)
-                absent |= measure(matrix, chosen, results, enter=part.enter)
+                raise RunError(part.why_not)
+            chosen = [peer for peer in present if peer.name in SLICED]
+            measure(Matrix("slice", SCHEMES, (64 * MIB, 512 * MIB), "one", rounds), chosen, results, enter=part.enter)
     if "two" in suites:
-        absent |= measure(Matrix("transfer", SCHEMES, sizes, "two", rounds), present, results)
+        measure(Matrix("transfer", SCHEMES, sizes, "two", rounds), present, results)
     if "engine" in suites:
-        engine.measure(results)
-    return absent
+        with _kept(results, engine.SUITE):
+            engine.measure(results)
+
+
+@contextmanager
+def _kept(results: Path, suite: str) -> Iterator[None]:
+    """Where this suite fails, why is kept for the report, and the others still run."""
+    try:
+        yield
+    except RunError as error:
+        print(f"  {suite}: {error}", file=sys.stderr)
+        save_failure(results, Failure(suite, str(error)))
 
 
 main()

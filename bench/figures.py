@@ -11,13 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.paths import GIB
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One run: where it stands in the matrix, and CPU seconds, wall seconds and MiB."""
+    """One run: where it stands in the matrix, CPU seconds, wall seconds and MiB, and whether the client took another
+    SHA-256 of what it sent, to sign it."""
 
     suite: str
     scheme: str
@@ -28,6 +30,21 @@ class Record:
     cpu: float
     wall: float
     peak_mib: float
+    signs: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that came to nothing, after which the peer was left out of the rest of its suite. Where `peer` is empty the
+    suite itself was."""
+
+    suite: str
+    reason: str
+    scheme: str = ""
+    cores: str = ""
+    size: int = 0
+    peer: str = ""
+    round: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +64,39 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def save(path: Path, record: Record) -> None:
-    with path.open("a") as file:
-        file.write(json.dumps(asdict(record)) + "\n")
+    _append(path, record)
 
 
 def load(path: Path) -> list[Record]:
-    return [Record(**json.loads(line)) for line in path.read_text().splitlines()]
+    return [Record(**line) for line in _lines(path)]
+
+
+def save_failure(path: Path, failure: Failure) -> None:
+    """`path` is that of the records: what failed lies beside them."""
+    _append(_failures(path), failure)
+
+
+def load_failures(path: Path) -> list[Failure]:
+    return [Failure(**line) for line in _lines(_failures(path))] if _failures(path).exists() else []
+
+
+def forget(path: Path) -> None:
+    """Ends the records of earlier runs, and what failed in them."""
+    path.unlink(missing_ok=True)
+    _failures(path).unlink(missing_ok=True)
+
+
+def _append(path: Path, item: Record | Failure) -> None:
+    with path.open("a") as file:
+        file.write(json.dumps(asdict(item)) + "\n")
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _failures(path: Path) -> Path:
+    return path.with_suffix(".failed.jsonl")
 
 
 class Records:
@@ -64,6 +108,10 @@ class Records:
     @property
     def sizes(self) -> list[int]:
         return sorted({size for _, size, _ in self._by})
+
+    @property
+    def peers(self) -> set[str]:
+        return {peer for peer, _, _ in self._by}
 
     def has(self, peer: str, size: int) -> bool:
         return any(key[:2] == (peer, size) for key in self._by)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.build import file_of
-from bench.figures import Record, save
+from bench.figures import Failure, Record, save, save_failure
 from bench.held import held
 from bench.measure import RunError, run
 from bench.paths import MIB
@@ -40,12 +40,10 @@ def cores_of(kind: str) -> tuple[set[int], set[int]]:
     return set(available[:2]), set(available[2:] or available)
 
 
-def measure(
-    matrix: Matrix, peers: Sequence[Peer], results: Path, *, enter: Callable[[], None] | None = None
-) -> dict[str, str]:
-    """Appends a Record a run to `results`. Returns why each peer that failed did; it is left out from then on."""
+def measure(matrix: Matrix, peers: Sequence[Peer], results: Path, *, enter: Callable[[], None] | None = None) -> None:
+    """Appends a Record a run to `results`. A peer that fails is left out from then on, and why is kept beside them."""
     client, server_cores = cores_of(matrix.cores)
-    failed: dict[str, str] = {}
+    failed = set[str]()
     files = {size: file_of(size)[1] for size in matrix.sizes}
     with Server(server_cores) as server, held(file_of(size)[0] for size in matrix.sizes):
         for turn in range(matrix.rounds):
@@ -53,17 +51,18 @@ def measure(
                 for size in matrix.sizes:
                     # Another order each round: who ran before decides how fresh the memory is and how warm the cache.
                     for peer in random.Random(f"{turn} {scheme} {size}").sample(peers, len(peers)):
-                        if peer.name in failed:
+                        if peer.name in failed or scheme not in peer.schemes:
                             continue
                         try:
                             record = _one(matrix, server, scheme, size, files[size], peer, turn, client, enter)
                         except RunError as error:
-                            failed[peer.name] = str(error)
+                            failed.add(peer.name)
+                            place = (scheme, matrix.cores, size, peer.name, turn)
+                            save_failure(results, Failure(matrix.suite, str(error), *place))
                             print(f"  {peer.name}: {error}", file=sys.stderr)
                             continue
                         save(results, record)
                         _tell(record)
-    return failed
 
 
 def _one(
@@ -85,7 +84,8 @@ def _one(
         raise RunError(f"printed {done.output[:200]!r}, the SHA-256 is {sha256}")
     if peer.stores and received.bytes != size:
         raise RunError(f"the sink was sent {received.bytes} of {size} bytes")
-    return Record(matrix.suite, scheme, matrix.cores, size, peer.name, turn, done.cpu, done.wall, done.peak_mib)
+    place = (matrix.suite, scheme, matrix.cores, size, peer.name, turn)
+    return Record(*place, done.cpu, done.wall, done.peak_mib, received.signed)
 
 
 def _tell(record: Record) -> None:

@@ -22,11 +22,14 @@ ENV = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+SCHEMES = ("http", "https")
 SLUICEWAY = "sluiceway"
 EIGHT = "sluiceway, 8 MiB parts"
+SIGNED = "sluiceway, payload signed"
 FLOOR = "read and hash alone"
 BOTO3 = "boto3 upload_fileobj"
 OBSTORE = "obstore"
+UNSIGNED_OBSTORE = "obstore, payload not signed"
 NODE_PEER = "Node (undici, lib-storage)"
 
 
@@ -44,7 +47,7 @@ class Errand:
 @dataclass(frozen=True, slots=True)
 class Peer:
     """`needs` is the step of build.py that provides it. `hashes` is False for a tool that takes no SHA-256, `stores`
-    for one that sends nothing on."""
+    for one that sends nothing on; `schemes` are those it is of interest with."""
 
     name: str
     needs: str
@@ -53,15 +56,19 @@ class Peer:
     digest: Callable[[str], str] = str.strip
     hashes: bool = True
     stores: bool = True
+    schemes: tuple[str, ...] = SCHEMES
 
 
 def peers() -> list[Peer]:
     return [
         Peer(SLUICEWAY, "", _sluiceway, _own_env, _digest_in_json),
         Peer(EIGHT, "", lambda errand: [*_sluiceway(errand), "--part-mib", "8"], _own_env, _digest_in_json),
+        # With TLS it signs no payload, whoever it talks to.
+        Peer(SIGNED, "", _signed_sluiceway, _own_env, _digest_in_json, schemes=("http",)),
         Peer(BOTO3, "venv", _script(VENV, "boto3_upload.py"), _env),
         Peer("smart_open", "venv", _script(VENV, "smart_open_copy.py"), _env),
         Peer(OBSTORE, "venv", _script(VENV, "obstore_copy.py"), _env),
+        Peer(UNSIGNED_OBSTORE, "venv", _script(VENV, "obstore_copy.py", "unsigned"), _env),
         Peer("aioboto3", "venv-aioboto3", _script(AIOBOTO3_VENV, "aioboto3_copy.py"), _env),
         Peer(NODE_PEER, "node", _node, _env),
         # rclone has no way to take a SHA-256 of what it copies from a URL: its CPU is without one.
@@ -83,13 +90,18 @@ def _sluiceway(errand: Errand) -> list[str]:
     ]  # fmt: skip
 
 
+def _signed_sluiceway(errand: Errand) -> list[str]:
+    _, *arguments = _sluiceway(errand)
+    return [sys.executable, str(BENCH / "peers/sluiceway_signed.py"), *arguments]
+
+
 def _digest_in_json(line: str) -> str:
     return str(json.loads(line)["sha256"])
 
 
-def _script(venv: Path, name: str) -> Callable[[Errand], list[str]]:
+def _script(venv: Path, name: str, *more: str) -> Callable[[Errand], list[str]]:
     arguments = [str(venv / "bin/python"), str(BENCH / "peers" / name)]
-    return lambda errand: [*arguments, errand.url, errand.endpoint, errand.bucket, errand.key]
+    return lambda errand: [*arguments, errand.url, errand.endpoint, errand.bucket, errand.key, *more]
 
 
 def _node(errand: Errand) -> list[str]:

@@ -1,11 +1,12 @@
 """Many small files, one process: urllib3's pool into boto3's upload_fileobj, hashing in between.
 
-Arguments: URL ENDPOINT BUCKET COUNT HOST. Prints how many files have the SHA-256 of the first.
+Arguments: URL ENDPOINT BUCKET COUNT HOST THREADS. Prints how many files have the SHA-256 of the first.
 """
 
 import hashlib
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import urllib3
@@ -24,18 +25,22 @@ class Hashing:
         return data
 
 
-def main(url: str, endpoint: str, bucket: str, count: int) -> None:
+def main(url: str, endpoint: str, bucket: str, count: int, threads: int) -> None:
     ca = os.environ.get("BENCH_CA")
-    pool = urllib3.PoolManager(ca_certs=ca)
+    # As many connections as threads, or urllib3 throws some away; boto3 keeps ten by itself.
+    source = urllib3.PoolManager(ca_certs=ca, maxsize=threads)
     s3 = boto3.client("s3", endpoint_url=endpoint, verify=ca)
-    digests = []
-    for n in range(count):
-        response = pool.request("GET", url, preload_content=False)
+
+    def copy(n: int) -> str:
+        response = source.request("GET", url, preload_content=False)
         body = Hashing(response)
         s3.upload_fileobj(body, bucket, f"small/{n}")
         response.release_conn()
-        digests.append(body.sha256.hexdigest())
+        return body.sha256.hexdigest()
+
+    with ThreadPoolExecutor(threads) as pool:
+        digests = list(pool.map(copy, range(count)))
     print(digests.count(digests[0]))
 
 
-main(*sys.argv[1:4], int(sys.argv[4]))
+main(*sys.argv[1:4], int(sys.argv[4]), int(sys.argv[6]))
