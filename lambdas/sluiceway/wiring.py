@@ -11,9 +11,7 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from sluiceway.aws import clients
-from sluiceway.aws.events import EventBus
 from sluiceway.aws.file_table import FileTable
-from sluiceway.aws.secrets import Secrets
 from sluiceway.aws.table import JobTable
 from sluiceway.config import Config
 from sluiceway.source.client import Client
@@ -21,8 +19,10 @@ from sluiceway.source.policy import UrlPolicy
 
 if TYPE_CHECKING:
     from sluiceway.aws.callback_table import CallbackTable
+    from sluiceway.aws.events import EventBus
     from sluiceway.aws.executions import Executions
     from sluiceway.aws.functions import Functions
+    from sluiceway.aws.secrets import Secrets
     from sluiceway.aws.segment_table import SegmentTable
     from sluiceway.aws.slots import SlotTable
     from sluiceway.aws.tasks import TaskTokens
@@ -62,10 +62,14 @@ class Services:
 
     @cached_property
     def bus(self) -> EventBus:
+        from sluiceway.aws.events import EventBus
+
         return EventBus(clients.events(), self.config.event_bus)
 
     @cached_property
     def secrets(self) -> Secrets:
+        from sluiceway.aws.secrets import Secrets
+
         return Secrets(clients.secretsmanager(), self.config.secret_prefix)
 
     @cached_property

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import JobRow
@@ -22,7 +22,6 @@ from sluiceway.jobs.states import FILE_ENDS, UNLANDED
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.land import land_or_pause
 from sluiceway.landing.relaying import MAX_IDLE, TimeLeft, is_too_late
-from sluiceway.landing.splitting import Split
 from sluiceway.landing.tally import Tally
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.fairness import NotNow, Patience
@@ -34,6 +33,9 @@ from sluiceway.steps.rerunning import still_stored
 from sluiceway.steps.tools import options_of, tools_for, with_fresh_access
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.wiring import Services
+
+if TYPE_CHECKING:
+    from sluiceway.landing.splitting import Split
 
 # Ends of a unit are written together, but not kept back for longer than this: what is written is not done twice.
 HOLD_SECONDS = 5.0
