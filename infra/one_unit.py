@@ -14,7 +14,7 @@ from infra.functions import Functions
 from infra.invoke import Waits, invoke
 
 # They share the history of their child: throttled all the time, and relayed between, they still keep within it.
-SEGMENT_WAITS = Waits(first=300, longest=900)
+SEGMENT_WAITS = Waits(first=300, longest=1500)
 
 
 def one_unit(scope: Construct, functions: Functions) -> sfn.IChainable:
@@ -46,7 +46,7 @@ def _move_segments(scope: Construct, functions: Functions) -> sfn.Map:
     """The segments of one file. What each gave is in the table; the file itself goes on to FinishFile."""
     move_segment = invoke(scope, functions.move_segment, waits=SEGMENT_WAITS)
     is_moved = sfn.Choice(scope, "IsSegmentMoved")
-    move_segment_large = invoke(scope, functions.move_segment_large)
+    move_segment_large = invoke(scope, functions.move_segment_large, waits=SEGMENT_WAITS)
     move_segment.next(is_moved)
     move_segment_large.next(is_moved)
     is_moved.when(sfn.Condition.string_equals("$.action", "CONTINUE"), move_segment)

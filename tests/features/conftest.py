@@ -16,6 +16,7 @@ from pytest_bdd import given, parsers, then, when
 from cli.jobs import JobsClient
 from local.calls import Call
 from local.engine import Engine
+from sluiceway.job_files import key_of
 from tests.features.events import Listener
 from tests.features.world import World, sha256_of
 from tests.support.source import Reply, SourceServer
@@ -114,7 +115,7 @@ def _(world: World) -> None:
 
 @when("a job lands what failed.jsonl of that job lists")
 def _(world: World) -> None:
-    key = world.jobs.outputs_prefix(world.job_id) + "failed.jsonl"
+    key = key_of(world.job_id, "failed.jsonl")
     (entry,) = world.failed()
     world.files = {name: wanted for name, wanted in world.files.items() if wanted.entry["url"] == entry["url"]}
     source = {"type": "manifest", "location": f"s3://{world.jobs.jobs_bucket}/{key}"}

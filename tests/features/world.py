@@ -18,6 +18,7 @@ from urllib.parse import quote
 from cli.jobs import JobsClient, JobView, Submitted
 from cli.watch import Watch
 from local.engine import Engine
+from sluiceway.job_files import key_of
 from tests.support.source import Answer, Body, Reply, Request, SourceServer
 
 SIGNATURE = "s3cr3tsignature"
@@ -114,7 +115,7 @@ class World:
         return self.wait()
 
     def output(self, name: str) -> Path:
-        return self.landed / self.jobs.jobs_bucket / self.jobs.outputs_prefix(self.job_id) / name
+        return self.landed / self.jobs.jobs_bucket / key_of(self.job_id, name)
 
     def report(self) -> dict[str, dict[str, Any]]:
         """The lines of report.jsonl by key."""

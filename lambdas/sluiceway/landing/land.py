@@ -45,6 +45,7 @@ from sluiceway.transfer.verify import Expectation, check_size
 
 T = TypeVar("T")
 
+
 def land(
     task: FileTask,
     options: Options,
