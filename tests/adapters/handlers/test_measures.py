@@ -85,7 +85,7 @@ def test_the_peak_is_of_the_invocation_not_of_one_before_it(
 
 def test_where_the_peak_cannot_be_reset_it_is_that_of_the_process(tmp_path: Path) -> None:
     begin_peak()
-    bytes(64 * MIB)
+    assert len(b"x" * (64 * MIB)) == 64 * MIB
     before = peak_memory_bytes()
     begin_peak(tmp_path / "none" / "clear_refs")
     # Linux counts a process's pages in batches, a few dozen for each thread.
