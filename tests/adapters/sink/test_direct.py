@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -148,12 +149,17 @@ def test_what_needs_botocore_goes_through_it(
     assert store.seen[1].body == body
 
 
-def test_a_signed_payload_is_left_to_botocore(store: Store, s3_of: Callable[..., Any]) -> None:
-    s3 = s3_of(signs_payload=True)
+@pytest.mark.parametrize("signs", [True, False])
+def test_a_payload_is_signed_where_botocore_signs_it(store: Store, s3_of: Callable[..., Any], signs: bool) -> None:
+    s3 = s3_of(signs_payload=signs)
     calls = calls_of_botocore(s3)
+    body = bytes(range(256)) * 8192
     put(s3, "first")
-    put(s3, "second")
-    assert calls == ["/first", "/second"]
+    put(s3, "second", b"small")
+    part(s3, 2, body)
+    assert calls == ["/first"]
+    digests = [seen.headers["x-amz-content-sha256"] for seen in store.seen[1:]]
+    assert digests == [hashlib.sha256(each).hexdigest() if signs else "UNSIGNED-PAYLOAD" for each in (b"small", body)]
 
 
 def test_each_bucket_is_learnt_apart(store: Store, s3_of: Callable[..., Any]) -> None:
