@@ -18,7 +18,7 @@ from sluiceway.job_files import new_work_folder
 from sluiceway.pieces import Pieces
 from sluiceway.redact import redact_url
 from sluiceway.sink.storage import download_stream
-from sluiceway.source.download import Begun
+from sluiceway.source.representation import Begun
 from sluiceway.spec import Entry
 from sluiceway.spec.document import ManifestSource
 

@@ -34,7 +34,8 @@ from sluiceway.sink.existing import find_existing
 from sluiceway.sink.staged import StagedUpload
 from sluiceway.sink.upload import Upload
 from sluiceway.source.client import Client
-from sluiceway.source.download import Begun, Download
+from sluiceway.source.download import Download
+from sluiceway.source.representation import Begun
 from sluiceway.source.stated import stated_digests
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.transfer.checksum import PART_CHECKSUMS

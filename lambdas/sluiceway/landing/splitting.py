@@ -27,8 +27,9 @@ from sluiceway.landing.options import Options, Tools
 from sluiceway.landing.tally import Tally
 from sluiceway.sink.staged import Staged, complete_staged
 from sluiceway.sink.upload import Upload
-from sluiceway.source.download import Begun, Download
+from sluiceway.source.download import Download
 from sluiceway.source.probe import Probe, probe
+from sluiceway.source.representation import Begun
 from sluiceway.source.stated import WANT_COMBINABLE, stated_digests
 from sluiceway.transfer.checkpoint import Position
 from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum

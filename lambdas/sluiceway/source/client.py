@@ -17,8 +17,9 @@ import urllib3
 from sluiceway.errors import PolicyError, SourceProtocolError, TooLargeError
 from sluiceway.redact import redact_url
 from sluiceway.source.connections import CONNECTIONS_PER_HOST, discard, pool_manager
-from sluiceway.source.download import Begun, Download
+from sluiceway.source.download import Download
 from sluiceway.source.policy import UrlPolicy
+from sluiceway.source.representation import Begun
 from sluiceway.source.retry import RetryBudget
 from sluiceway.source.stall import WINDOW_SECONDS, unlimited
 from sluiceway.source.translate import body_errors, head_errors

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import urllib3
@@ -27,8 +26,15 @@ from sluiceway.errors import (
 from sluiceway.redact import redact_url
 from sluiceway.source.body import read_into
 from sluiceway.source.connections import discard, discarding_on_error
-from sluiceway.source.representation import announced_length, check_rest, check_unchanged, is_end, strong_validator
-from sluiceway.source.retry import DEAD_LINK_STATUSES, MAYBE_DEAD_LINK_STATUS, RETRYABLE_STATUSES, RetryBudget
+from sluiceway.source.representation import (
+    Begun,
+    announced_length,
+    check_rest,
+    check_unchanged,
+    is_end,
+    strong_validator,
+)
+from sluiceway.source.retry import RETRYABLE_STATUSES, RetryBudget, is_dead_link
 from sluiceway.source.stall import LEAST_BYTES, Watch, stalls, unlimited
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
@@ -55,17 +61,6 @@ class Requests(Protocol):
 
     def keep_plea(self, url: str, seconds: float, /) -> None:
         """Keeps for how long the host of `url` asked to be left alone, so that others of its files wait as well."""
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A body whose first `offset` bytes are somebody else's; `length` was announced then. `end`, where given, is the
-    byte before which to stop."""
-
-    offset: int
-    validator: str | None
-    length: int | None
-    end: int | None = None
 
 
 class Download(io.RawIOBase):
@@ -291,14 +286,7 @@ class Download(io.RawIOBase):
         discard(response)
         status = response.status
         text = f"{self._shown}: expected status 200, received {status}"
-        return SourceStatusError(text, status=status, link_died=self._is_dead_link(status))
-
-    def _is_dead_link(self, status: int) -> bool:
-        if status != MAYBE_DEAD_LINK_STATUS:
-            return status in DEAD_LINK_STATUSES
-        from sluiceway.source.expiry import may_have_expired
-
-        return may_have_expired(self._url)
+        return SourceStatusError(text, status=status, link_died=is_dead_link(status, self._url))
 
     def _attach(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sluiceway.errors import RangesRefusedError
-from sluiceway.source.download import Begun
+from sluiceway.source.representation import Begun
 
 if TYPE_CHECKING:
     from sluiceway.source.client import Client

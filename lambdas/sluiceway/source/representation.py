@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 from sluiceway.errors import RangesRefusedError, SourceProtocolError, SourceRestartError
@@ -21,6 +22,17 @@ COUNT = r"[0-9]{1,19}"
 CONTENT_RANGE = re.compile(rf"bytes ({COUNT})-({COUNT})/({COUNT}|\*)")
 # Of a header that is refused so much is shown.
 SHOWN_CHARS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A body whose first `offset` bytes are somebody else's; `length` was announced then. `end`, where given, is the
+    byte before which to stop."""
+
+    offset: int
+    validator: str | None
+    length: int | None
+    end: int | None = None
 
 
 def announced_length(headers: Mapping[str, str], shown: str) -> int | None:

@@ -26,6 +26,16 @@ DEAD_LINK_STATUSES = frozenset({401, 403, 410})
 MAYBE_DEAD_LINK_STATUS = 400
 
 
+def is_dead_link(status: int, url: str) -> bool:
+    """Whether a reply of `status` says of the link `url` that it has expired or been revoked."""
+    if status != MAYBE_DEAD_LINK_STATUS:
+        return status in DEAD_LINK_STATUSES
+    # Here, not above: few links ever come to it.
+    from sluiceway.source.expiry import may_have_expired
+
+    return may_have_expired(url)
+
+
 @dataclass(frozen=True, slots=True)
 class RetryBudget:
     """Seconds; `attempts` is how many tries in a row may fail with fewer than `progress_bytes` moved between two of
