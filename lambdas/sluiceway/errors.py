@@ -221,7 +221,7 @@ class SegmentsMissingError(JobError):
 
 
 class SplitOverError(JobError):
-    """A segment of a run that has ended: what was sent of the file is given up, and the file must be begun anew."""
+    """Of a run that has ended, or by S3's word, what was sent of a split file is given up: it must be begun anew."""
 
 
 class NoProgressError(JobError):

@@ -16,7 +16,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sluiceway.aws.file_table import Ended
 from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
 from sluiceway.aws.segment_table import SegmentRow
-from sluiceway.errors import FileExistsInSinkError, JobError, SegmentsMissingError, SluicewayError, SplitOverError
+from sluiceway.errors import (
+    FileExistsInSinkError,
+    JobError,
+    SegmentsMissingError,
+    SendAgainError,
+    SluicewayError,
+    SplitOverError,
+)
 from sluiceway.job_files import tasks_of
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import UNLANDED, FileState
@@ -199,7 +206,8 @@ def _totals(rows: Sequence[SegmentRow], split: Split) -> list[SegmentSum]:
 def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
     """Completes a split file and records its end: STORED, SKIPPED where another object stands at its key and may not be
     replaced, or what its sums and S3 say. Answers with what was new; with nothing where its segments were left out
-    because the job takes no more bytes, and gives the file its end. Raises SplitOverError as a segment does."""
+    because the job takes no more bytes, and gives the file its end. Raises SplitOverError as a segment does, and the
+    first time that S3 asks for every part again."""
     job, task, split = _of(services, event)
     if _gave_up(services, job, event, task, split):
         return []
@@ -224,6 +232,10 @@ def _finish(services: Services, job: JobRow, task: FileTask, split: Split, rows:
             abort_split(task, options, tools, split)
             raise SegmentsMissingError(f"{split.segments} segments were expected, {len(totals)} are recorded")
         return finish_split(task, options, tools, split, totals)
+    except SendAgainError as error:
+        if any(row.attempt != split.attempt for row in rows):
+            return replace(tally.on(FileResult.of_error(error)), segments=split.segments)
+        raise SplitOverError(f"{error}; the file is split anew, once") from error
     except FileExistsInSinkError as error:
         skipped = FileResult(FileState.SKIPPED, reason=str(error))
         return replace(tally.on(skipped), segments=split.segments)

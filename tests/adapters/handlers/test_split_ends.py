@@ -7,11 +7,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import pytest
 from awscrt import checksums
+from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
+from sluiceway.errors import SplitOverError
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
 from tests.support.source import Body, Reply, Request, SourceServer, ranged
@@ -154,3 +158,36 @@ def test_headers_that_contradict_each_other_leave_no_upload(deployment: Deployme
 
     assert (answer, deployment.unfinished_uploads()) == ({"action": "DONE"}, [])
     assert reported(deployment, owner)["error"]["type"] == "DigestMismatchError"
+
+
+def refuse_completions(deployment: Deployment, times: int) -> None:
+    """S3 answers the next `times` of them with 409: every part is to be sent again."""
+    left = iter(range(times))
+
+    def answer(request: Any, **_: Any) -> AWSResponse | None:
+        if next(left, None) is None:
+            return None
+        body = b"<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>"
+        return AWSResponse(request.url, 409, {}, HTTPResponse(BytesIO(body), preload_content=False))
+
+    deployment.movers.s3.meta.events.register("before-send.s3.CompleteMultipartUpload", answer)
+
+
+@pytest.mark.parametrize("times, end", [(1, "STORED"), (2, "FAILED")])
+def test_a_conflict_at_the_end_splits_the_file_anew_once(
+    deployment: Deployment, source: SourceServer, times: int, end: str
+) -> None:
+    owner, begun = processed(deployment, source, "never")
+    refuse_completions(deployment, times)
+    for n in begun["segments"]:
+        deployment.invoke("move_segment", {**begun, "n": n})
+    with pytest.raises(SplitOverError):
+        deployment.invoke("finish_file", begun)
+    assert deployment.unfinished_uploads() == []
+
+    # The state machine's Catch leads back with what FinishFile was given.
+    finish(deployment, deployment.invoke("process_file", begun))
+
+    line = reported(deployment, owner)
+    assert (line["status"], line["segments"]) == (end, 3)
+    assert deployment.landed() == ({"large": BODY} if end == "STORED" else {})
