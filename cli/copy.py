@@ -168,7 +168,7 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
     client = Client(UrlPolicy(request.allowed_sources), ca_bundle=ca_bundle)
     started, calls = time.monotonic(), Calls()
     try:
-        s3 = _s3(request.uploaders + 1, _s3_ca_bundle(ca_bundle))
+        s3 = _s3(request.uploaders + 1, ca_bundle)
         calls.watch(s3)
         give_back_memory()
         return land(request.task, options, client=client, s3=s3, on_progress=on_progress)
@@ -179,26 +179,23 @@ def _land(request: Request, on_progress: Callable[[int], None] | None) -> FileRe
 
 
 def _s3(connections: int, ca_bundle: str | None) -> Any:
-    """Raises AwsUnavailableError before the source is asked for a file that nobody could store."""
+    """Raises AwsUnavailableError before the source is asked for a file that nobody could store. `ca_bundle` is for an
+    endpoint that is not AWS's."""
     from botocore.exceptions import BotoCoreError
 
     from sluiceway.aws.session import new_session
-    from sluiceway.sink.client import s3_client
+    from sluiceway.sink.client import endpoint_of, s3_client
 
     try:
         session = new_session()
         if session.get_credentials() is None:
             raise AwsUnavailableError(NO_CREDENTIALS)
-        return s3_client(session, connections=connections, ca_bundle=ca_bundle)
+        # Somebody's own S3 is often signed by the authority that signed the source; AWS's own endpoints never are.
+        is_own = bool(endpoint_of(session)) and not os.environ.get("AWS_CA_BUNDLE")
+        return s3_client(session, connections=connections, ca_bundle=ca_bundle if is_own else None)
     except (BotoCoreError, ValueError) as error:
         # A ValueError: so botocore says that an endpoint is no URL.
         raise AwsUnavailableError(f"AWS cannot be reached: {error}") from error
-
-
-def _s3_ca_bundle(ca_bundle: str | None) -> str | None:
-    """Somebody's own S3 is often signed by the authority that signed the source; AWS's own endpoints never are."""
-    own_endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    return ca_bundle if own_endpoint and not os.environ.get("AWS_CA_BUNDLE") else None
 
 
 def _url(text: str) -> str:

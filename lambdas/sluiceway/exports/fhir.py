@@ -247,7 +247,7 @@ def _check_expires(export: Export) -> None:
     stated = export.last.headers.get("expires") if export.last else None
     try:
         until = parsedate_to_datetime(stated).timestamp() if stated else None
-    except ValueError:
+    except (ValueError, OverflowError):
         until = None
     if until is not None and until < time.time():
         raise ExportExpiredError(f"{redact_url(str(export.poll_url))}: the files were kept until {stated}")

@@ -33,7 +33,7 @@ class Heard:
 
     @classmethod
     def of(cls, name: str | None, url: str, reply: Any, body: Any) -> Heard:
-        return cls(name, url, reply.status, {key.lower(): value for key, value in reply.headers.items()}, body)
+        return cls(name, url, reply.status, {key.lower(): reply.headers[key] for key in reply.headers}, body)
 
     @property
     def document(self) -> dict[str, Any]:
