@@ -58,6 +58,13 @@ def test_the_line_of_an_ended_job_tells_its_mean_rate_and_not_that_of_the_last_m
     assert line.endswith(" 1.0 MB of 4.0 MB, 8.0 s, 125.0 kB/s on average")
 
 
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that can move its cursor, wherever the tests run."""
+    monkeypatch.setenv("TERM", "xterm")
+
+
+@pytest.mark.usefixtures("terminal")
 def test_on_a_terminal_what_is_being_set_up_stands_where_the_job_will() -> None:
     out = io.StringIO()
     with JobProgress(Console(file=out, width=100, force_terminal=True)) as progress:
@@ -66,6 +73,7 @@ def test_on_a_terminal_what_is_being_set_up_stands_where_the_job_will() -> None:
     assert out.getvalue().index("deploying the stack") < out.getvalue().index("4/10 files")
 
 
+@pytest.mark.usefixtures("terminal")
 def test_on_a_terminal_every_file_in_flight_has_a_bar() -> None:
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True)

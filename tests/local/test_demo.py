@@ -20,10 +20,11 @@ from tests.support.commands import HANG_SECONDS, environment
 
 # A command that takes its time to end in order, as `run` does when it cancels a job.
 COMMAND = """
-import signal, sys, threading
+import os, signal, sys, threading
 ended = threading.Event()
 def end(number, _):
-    print(signal.Signals(number).name, flush=True)
+    # Not print: the signal may come while "ready" is being printed.
+    os.write(1, signal.Signals(number).name.encode() + b"\\n")
     ended.set()
 signal.signal(signal.SIGINT, end)
 signal.signal(signal.SIGTERM, end)

@@ -229,7 +229,7 @@ class Download(io.RawIOBase):
         if seconds >= self._seconds_left():
             raise OutOfTimeError(f"{error}; no time is left to try again") from error
         if is_last:
-            error.add_note(f"tried {self._failures} times without progress")
+            error.add_note(f"{self._failures} tries in a row brought less than {budget.progress_bytes} bytes each")
             raise error
         self._on_resume()
         budget.sleep(seconds)
