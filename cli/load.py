@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from sluiceway.errors import FieldError, InvalidJobError
 from sluiceway.exports import manifest as manifests
 from sluiceway.exports import urls
 from sluiceway.jobs.fields import fill, values_of
+from sluiceway.jobs.files import FileTask
 from sluiceway.spec import Entry, Job, load_job, read_tasks, refuse_duplicates
 from sluiceway.spec.document import ManifestSource, UrlsSource
 from sluiceway.spec.mistakes import found
@@ -36,16 +37,31 @@ SHOWN_PATH_CHARS = 300
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A job that was found valid. `manifest` is its list of files where that lies on this machine; `buckets` are
-    those its files name, as far as the list can be read here."""
+    """A job that was found valid: its `document` as it was written, and the `job` that this describes. `manifest` is
+    its list of files where that lies on this machine; `buckets` are those its files name, as far as the list can be
+    read here."""
 
     document: Mapping[str, Any]
+    job: Job
     manifest: Path | None
     buckets: frozenset[str]
 
     @property
     def job_id(self) -> str:
-        return str(self.document["job_id"])
+        return self.job.job_id
+
+    @property
+    def is_listed_here(self) -> bool:
+        """Whether its list of files can be read before it runs."""
+        return isinstance(self.job.source, UrlsSource) or self.manifest is not None
+
+    def tasks(self) -> Iterator[FileTask]:
+        """Its files, as far as the list can be read here; one after the other, for there may be many."""
+        job = self.job
+        # What the fields stand for is settled where the job starts; whether they are fields shows with any moment.
+        fields = values_of(job.job_id, datetime.now(UTC).isoformat())
+        entries, bucket = _entries(job, self.manifest), job.destination.bucket or ""
+        return read_tasks(entries, bucket=bucket, prefix=fill(job.destination.prefix, fields), fields=fields)
 
 
 def load(text: str, *, job_id: str | None = None, now: datetime | None = None) -> Loaded:
@@ -71,17 +87,10 @@ def _loaded(text: str, own: Mapping[str, Any], now: datetime | None) -> Loaded:
 def _checked(document: Mapping[str, Any], default_job_id: str, folder: Path) -> Loaded:
     document = {"job_id": default_job_id, **document}
     job = load_job(document, default_job_id)
-    manifest = _local_manifest(job, folder)
-    # What the fields stand for is settled where the job starts; whether they are fields shows with any moment.
-    fields = values_of(job.job_id, datetime.now(UTC).isoformat())
-    prefix = fill(job.destination.prefix, fields)
-
-    def entries() -> Iterator[Entry]:
-        return _entries(job, manifest)
-
-    tasks = read_tasks(entries(), bucket=job.destination.bucket or "", prefix=prefix, fields=fields)
-    buckets = {task.bucket for task in refuse_duplicates(tasks, entries)} | {job.destination.bucket or ""}
-    return Loaded(document, manifest, frozenset(buckets - {""}))
+    loaded = Loaded(document, job, _local_manifest(job, folder), frozenset())
+    tasks = refuse_duplicates(loaded.tasks(), lambda: _entries(job, loaded.manifest))
+    buckets = {task.bucket for task in tasks} | {job.destination.bucket or ""}
+    return replace(loaded, buckets=frozenset(buckets - {""}))
 
 
 def _entries(job: Job, manifest: Path | None) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""The command `sluiceway`: `run` and `copy`, which need no stack, and those of stack_commands.py, which do.
+"""The command `sluiceway`: `run`, `plan` and `copy`, which need no stack, and those of stack_commands.py, which do.
 
 Knows how arguments are spelt. Refuses to know how anything is done: each command's work is in its own file, which
 is imported only when that command runs, so that `copy` never pays for what `run` needs.
@@ -72,6 +72,32 @@ def run(
     from cli import run as command
 
     raise typer.Exit(command.run(job, landed, allow_source, settings, secrets, as_json=as_json))
+
+
+@app.command()
+def plan(
+    job: Annotated[str, typer.Argument(metavar="JOB", help="As for `run`: a job, or a list of files.")],
+    settings: Assignments = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Check a job and tell which way its files would go and what that would cost on AWS. Nothing is moved or asked.
+
+    \b
+    Examples:
+      sluiceway plan job.yaml
+      sluiceway plan files.csv --set split_bytes=10000000000
+      sluiceway plan job.json --json | jq .estimate.usd
+
+    \b
+    Sizes are those that the job or its list states. Where files are listed by an export API, or in an s3:// list,
+    only the job itself is checked.
+
+    \b
+    Exit codes: 0 the job is valid; 2 the job or the arguments are invalid, and every mistake is named.
+    """
+    from cli import plan as command
+
+    raise typer.Exit(command.plan(job, settings, as_json=as_json))
 
 
 @app.command()

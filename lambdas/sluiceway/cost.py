@@ -103,7 +103,7 @@ def job_cost(sizes: Iterable[tuple[int, int]], machine: Machine | None = None, p
     machine, prices = machine or Machine(), prices or Prices()
     total = _parent(prices)
     for count, size in sizes:
-        total += _files(count, size, machine, prices)
+        total += files_cost(count, size, machine, prices)
     return total
 
 
@@ -116,7 +116,8 @@ def requests_of(size: int, machine: Machine) -> int:
     return 1 if parts == 1 else parts + 2
 
 
-def _files(count: int, size: int, machine: Machine, prices: Prices) -> Cost:
+def files_cost(count: int, size: int, machine: Machine, prices: Prices) -> Cost:
+    """Of some files of a job, without what the job itself costs. Raises PlanError as `job_cost` does."""
     each = max(1, min(machine.batch_files, machine.batch_bytes // max(1, size)))
     units = -(-count // each)
     # A unit's files share its threads; a single file has the line to itself.
