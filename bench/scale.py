@@ -170,7 +170,8 @@ def _cost(job: Job, machine: Machine, parts: int, segments: int, invocations: in
         s3_requests=(parts + 2 - requests_of(job.bytes_each, machine)) * prices.s3_put,
         compute=started + count * prices.lambda_request,
         workflow=transitions * prices.transition,
-        table=(segments + 1) * (prices.table_write + prices.table_read),
+        # What a segment gave, and how far the file is.
+        table=(segments + 1) * (2 * prices.table_write + prices.table_read),
         events_and_logs=count * LOG_BYTES_AN_INVOCATION / GIB * prices.log_gb,
         invocations=count,
         transitions=transitions,

@@ -35,6 +35,12 @@ class InFlight:
     bytes: int
     size: int | None
 
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> InFlight:
+        # Of a file in segments what was moved twice is counted twice.
+        moved, size = row["bytes"], row.get("size")
+        return cls(row["key"], moved if size is None else min(moved, size), size)
+
 
 @dataclass(frozen=True, slots=True)
 class JobView:
@@ -170,7 +176,7 @@ class JobsClient:
             return None
         # A function that was stopped leaves the row of its last progress behind: of an ended job it tells nothing.
         progress = [] if row.ended else FileTable(self.dynamodb, self.jobs_table).progress(job_id)
-        return self._view(row, tuple(InFlight(file["key"], file["bytes"], file.get("size")) for file in progress))
+        return self._view(row, tuple(map(InFlight.of, progress)))
 
     def recent(self) -> Iterator[JobView]:
         """All jobs, the newest first, without the files in flight."""

@@ -70,10 +70,10 @@ class FileTable:
     sleep: Callable[[float], None] = time.sleep
 
     def end(self, job_id: str, run: int, ended: Sequence[Ended], *, of_staged: bool = False) -> list[Ended]:
-        """Records the ends of files, or that they are STAGED or RETRY_LINK, and counts them; answers with those that
-        were new. A file that has an end in this run, or in a newer one, keeps it, unless the new one overrules it; one
-        that is STAGED comes to its end by those who say `of_staged`. Raises ContentionError if the table stays
-        contested."""
+        """Records the ends of files, or that they are STAGED, RETRY_LINK or SEND_AGAIN, and counts them; answers with
+        those that were new. A file that has an end in this run, or in a newer one, keeps it, unless the new one
+        overrules it; one that is STAGED comes to its end by those who say `of_staged`. Raises ContentionError if the
+        table stays contested."""
         taken = _ENDED if of_staged else _MOVED
         by_shard = sorted(ended, key=lambda pair: pair[0].shard)
         recorded: list[Ended] = []
@@ -138,19 +138,30 @@ class FileTable:
         """The sum of the run's counters: 16 rows, however many files."""
         total = Counts()
         for row in self.read(counter_keys(job_id, run)):
-            total += Counts(**{name: row[name] for name in Counts.__dataclass_fields__})
+            total += Counts(**{name: row.get(name, 0) for name in Counts.__dataclass_fields__})
         return total
 
     def set_progress(self, job_id: str, task: FileTask, bytes: int) -> None:
         """Notes how many bytes of a file have moved, for whoever watches."""
-        row = {
-            "key": task.key,
-            "bytes": bytes,
-            "size": task.size,
-            "updated_at": iso(self.now()),
-            "expires_at": int(self.now()) + PROGRESS_KEEP_SECONDS,
-        }
-        self.client.put_item(TableName=self.name, Item=progress_key(job_id, task) | to_attributes(row))
+        row = to_attributes({**self._in_flight(task), "bytes": bytes})
+        self.client.put_item(TableName=self.name, Item=progress_key(job_id, task) | row)
+
+    def add_progress(self, job_id: str, task: FileTask, bytes: int) -> None:
+        """As `set_progress`, of a file that several functions move: one of them has moved so many more."""
+        row = self._in_flight(task)
+        names = (*row, "bytes")
+        self.client.update_item(
+            TableName=self.name,
+            Key=progress_key(job_id, task),
+            UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in row) + " ADD #bytes :bytes",
+            ExpressionAttributeNames={f"#{name}": name for name in names},
+            ExpressionAttributeValues=to_attributes({f":{name}": {**row, "bytes": bytes}[name] for name in names}),
+        )
+
+    def _in_flight(self, task: FileTask) -> dict[str, Any]:
+        now = self.now()
+        expires = int(now) + PROGRESS_KEEP_SECONDS
+        return {"key": task.key, "size": task.size, "updated_at": iso(now), "expires_at": expires}
 
     def remove_progress(self, job_id: str, task: FileTask) -> None:
         self.client.delete_item(TableName=self.name, Key=progress_key(job_id, task))

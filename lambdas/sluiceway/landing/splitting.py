@@ -36,7 +36,7 @@ from sluiceway.transfer.checksum import PART_CHECKSUMS, PartChecksum
 from sluiceway.transfer.digest import ALGORITHMS
 from sluiceway.transfer.pipeline import Outcome, Paused, Transfer
 from sluiceway.transfer.plan import Limits, Plan, fits, plan_parts
-from sluiceway.transfer.segments import COMBINABLE, MAX_AT_ONCE, PART_BYTES, SegmentSum, combine, plan_segments
+from sluiceway.transfer.segments import COMBINABLE, MAX_AT_ONCE, PART_BYTES, Segment, SegmentSum, combine, plan_segments
 from sluiceway.transfer.verify import Expectation, check_size
 
 
@@ -63,6 +63,9 @@ class Split:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def segment(self, n: int) -> Segment:
+        return plan_segments(self.length, self.part_bytes, segment_bytes=self.segment_bytes)[n]
 
 
 def begin_split(
@@ -154,7 +157,7 @@ def move_segment(
     task: FileTask, options: Options, tools: Tools, split: Split, n: int, position: Position | None = None
 ) -> SegmentSum | SegmentPaused:
     """Moves segment `n`, or goes on with it. Raises SluicewayError; the upload is left to whoever owns the file."""
-    segment = plan_segments(split.length, split.part_bytes, segment_bytes=split.segment_bytes)[n]
+    segment = split.segment(n)
     checksum, tally = _checksum(options), _begun(tools)
     target = target_of(task, options, {}, checksum.name)
     upload = Upload(tools.s3, target, upload_id=split.upload_id, attempt=split.attempt, retries=tally.retries)

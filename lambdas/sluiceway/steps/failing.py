@@ -54,5 +54,6 @@ def fail_unit(
         abort_carried(services, left, {"files": each})
     if split:
         abort_upload(services.s3, tasks[0].bucket, tasks[0].key, split["upload_id"])
+        services.files.remove_progress(job_id, tasks[0])
     announce_files(services, job_id, recorded)
     return recorded

@@ -248,7 +248,7 @@ class _Work:
                 return None  # it was told to stop: whoever stopped the job gives it its end
             return tally.on(FileResult.of_error(error, bytes=progress.bytes))
         finally:
-            progress.remove()
+            progress.end()
 
     def _checkpoint(self, task: FileTask) -> Checkpoint | None:
         carried = self.carried.get(task.file_id)

@@ -36,7 +36,7 @@ from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.fairness import NotNow, Patience
 from sluiceway.steps.gates import may_begin
 from sluiceway.steps.looking import Lookout
-from sluiceway.steps.progress import Progress
+from sluiceway.steps.progress import SharedProgress
 from sluiceway.steps.refreshing import awaits_link, retry_link, wants_link
 from sluiceway.steps.relays import count_idle
 from sluiceway.steps.tools import options_of, reachable, tools_for, with_fresh_access
@@ -77,6 +77,8 @@ def try_split(
         return f"its {task.size} bytes are not more than split_bytes ({services.config.split_bytes})"
     with patience.turn(task):
         tally.begin(services.source)
+        # Of an upload that was given up.
+        services.files.remove_progress(job.job_id, task)
         task = reachable(services, job, task)
         split = begin_split(
             task,
@@ -141,11 +143,11 @@ def _move(
     """What the segment has come to, None where its host had no turn for it, and what it took so far."""
     before = Measured.from_dict(event.measured) if event.measured else Measured()
     tally, position = Tally.of(before), Position.from_dict(event.position) if event.position else None
-    # Only the first segment shows its progress: one row a file is a picture, four hundred are a cost.
-    progress = Progress(services, job.job_id, task)
+    begun = position.offset if position else split.segment(event.n).offset
+    progress = SharedProgress(services, job.job_id, replace(task, size=split.length), begun)
 
     def attempt(at: FileTask) -> SegmentSum | SegmentPaused:
-        tools = tools_for(services, job, at, progress if event.n == 0 else None, time_left)
+        tools = tools_for(services, job, at, progress, time_left)
         return move_segment(at, options_of(services, job), replace(tools, tally=tally), split, event.n, position)
 
     record = partial(services.segments.put, job.job_id, job.run, task, split.attempt, event.n)
@@ -164,7 +166,7 @@ def _move(
         _record_failed(record, tally, error)
         raise
     finally:
-        progress.remove()
+        progress.end()
     took = tally.measured()
     record(moved if isinstance(moved, SegmentSum) else None, took.to_dict())
     return moved, took
@@ -220,6 +222,7 @@ def finish_file(services: Services, event: SegmentEvent) -> list[Ended]:
         abort_split(task, options_of(services, job), _sink(services), split)
         return []
     recorded = services.files.end(job.job_id, job.run, [(task, _finish(services, job, task, split, rows))])
+    services.files.remove_progress(job.job_id, task)
     announce_files(services, job.job_id, recorded)
     return recorded
 

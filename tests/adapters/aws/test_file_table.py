@@ -195,3 +195,12 @@ def test_progress_is_shown_and_removed(files: FileTable) -> None:
     assert {row["key"]: row["bytes"] for row in files.progress("j")} == {"k0": 7, "k1": 6}
     files.remove_progress("j", first)
     assert [row["key"] for row in files.progress("j")] == ["k1"]
+
+
+def test_progress_of_several_functions_adds_up(files: FileTable) -> None:
+    (task,) = tasks(1)
+    for moved in (5, 0, 7):
+        files.add_progress("j", task, moved)
+    (row,) = files.progress("j")
+    assert (row["key"], row["size"], row["bytes"]) == ("k0", task.size, 12)
+    assert row["expires_at"] > 0
