@@ -123,7 +123,7 @@ class Functions(Construct):
         may.abort_uploads(self.record_failure)
 
         self.commit_files = self._function("CommitFiles", timeout_seconds=settings.control_timeout_seconds)
-        may.use_jobs_bucket(self.commit_files, read=("jobs/*",))
+        may.use_jobs_bucket(self.commit_files, read=("jobs/*",), write=("jobs/*/work/*",))
         may.land_files(self.commit_files)
 
         self.complete_job = self._function("CompleteJob", timeout_seconds=settings.control_timeout_seconds)

@@ -86,7 +86,9 @@ class Workflow(Construct):
         transfer_files.next(is_staged)
         is_staged.when(sfn.Condition.string_equals("$.commit", "all-or-nothing"), commit_files).otherwise(complete_job)
         commit_files.next(is_committed)
-        is_committed.when(sfn.Condition.string_equals("$.action", "CONTINUE"), commit_files).otherwise(complete_job)
+        is_committed.when(sfn.Condition.string_equals("$.action", "CONTINUE"), commit_files)
+        # Files of which S3 wants every part once more: from here on each lands by itself, and so they pass IsStaged.
+        is_committed.when(sfn.Condition.string_equals("$.action", "SEND_AGAIN"), transfer_files).otherwise(complete_job)
         complete_job.next(is_success)
         is_success.when(sfn.Condition.string_equals("$.action", "CONTINUE"), complete_job)
         # Files whose links have expired: back to the source for fresh ones.

@@ -1,4 +1,4 @@
-"""The AWS calls that functions make, for whoever wants to compare them with what their roles allow.
+"""The AWS calls that functions make, for whoever wants to compare them with what their roles allow, or to answer one.
 
 Knows who signed a request: each function's process has the name of its folder as access key id. Refuses to know
 policies; moto enforces none.
@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from local.http import Request
+from local.http import Request, Response
 
 _SIGNER = re.compile(r"Credential=([^/]*)/")
 
@@ -28,7 +28,8 @@ class Call:
     body: bytes = b""
 
 
-OnCall = Callable[[Call], None]
+# An answer takes the place of the service's.
+OnCall = Callable[[Call], Response | None]
 
 
 def principal(handler: str) -> str:

@@ -59,7 +59,7 @@ class Engine:
     `landed` is the folder of the objects, `landed/<bucket>/<key>`. `settings` are names of infra/settings.py with
     their values as text. `secrets` maps names to values, each a text or an object. `wait_scale` shortens the state
     machine's Wait states. `port` 0 is any that is free. `template` and `code` replace the synthesised app and lambdas/.
-    `on_call` is told every request, `on_step` in words what is being set up.
+    `on_call` is told every request and may answer it, `on_step` in words what is being set up.
 
     Entering raises ValueError for a wrong setting, local.synth.SynthError, local.asl.UnsupportedAslError,
     EngineBusyError, local.folder.FolderUnusableError, OSError for a port that is taken.

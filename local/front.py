@@ -54,22 +54,20 @@ class Front:
             return self._call_url(request)
         service = service_of(request)
         if service == "s3":
-            self._tell(request, service)
-            return self._s3(request)
+            return self._tell(request, service) or self._s3(request)
         if service == "lambda" and request.method == "POST" and (match := _INVOKE.fullmatch(request.path)):
             return self._invoke(unquote(match.group(1)), request)
         body = request.body.read()
-        self._tell(request, service, body)
-        if refusal := _refuse_large_input(request, body):
-            return refusal
+        if answer := self._tell(request, service, body) or _refuse_large_input(request, body):
+            return answer
         return self._ask_moto(request, body)
 
-    def _tell(self, request: Request, service: str, body: bytes = b"") -> None:
-        if self._on_call is not None:
-            self._on_call(call_of(request, service, body))
+    def _tell(self, request: Request, service: str, body: bytes = b"") -> Response | None:
+        return self._on_call(call_of(request, service, body)) if self._on_call is not None else None
 
     def _invoke(self, name: str, request: Request) -> Response:
-        self._tell(request, "lambda")
+        if answer := self._tell(request, "lambda"):
+            return answer
         kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
         payload = request.body.read() or b"{}"
         limit = MAX_EVENT_BYTES if kind == "Event" else MAX_PAYLOAD_BYTES

@@ -16,12 +16,30 @@ from pytest_bdd import given, parsers, then, when
 from cli.jobs import JobsClient
 from local.calls import Call
 from local.engine import Engine
+from local.http import Response
 from sluiceway.job_files import key_of
 from tests.features.events import Listener
 from tests.features.world import World, sha256_of
 from tests.support.source import Reply, SourceServer
 
 OTHER_BUCKET = "other-bucket"
+CONFLICT = b"<Error><Code>ConditionalRequestConflict</Code><Message>Upload the parts again.</Message></Error>"
+
+
+class Calls(list[Call]):
+    """Every AWS call made so far. The next completion of an upload to each of the paths in `conflicts` is answered by
+    409."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conflicts = list[str]()
+
+    def on_call(self, call: Call) -> Response | None:
+        self.append(call)
+        if call.method != "POST" or "uploadId=" not in call.query or call.path not in self.conflicts:
+            return None
+        self.conflicts.remove(call.path)
+        return Response(409, [("Content-Type", "application/xml")], CONFLICT)
 
 
 @pytest.fixture(scope="package")
@@ -60,14 +78,13 @@ def settings(served: SourceServer, closed: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="package")
-def calls() -> list[Call]:
-    """Every AWS call made so far."""
-    return []
+def calls() -> Calls:
+    return Calls()
 
 
 @pytest.fixture(scope="package")
-def engine(landed: Path, settings: dict[str, str], calls: list[Call]) -> Iterator[Engine]:
-    with Engine(landed, settings=settings, wait_scale=0.1, on_call=calls.append) as engine:
+def engine(landed: Path, settings: dict[str, str], calls: Calls) -> Iterator[Engine]:
+    with Engine(landed, settings=settings, wait_scale=0.1, on_call=calls.on_call) as engine:
         yield engine
 
 
@@ -106,6 +123,11 @@ def _(world: World, name: str, status: int) -> None:
 @given(parsers.parse("{name:w} is held back"))
 def _(world: World, name: str) -> None:
     world.hold(name)
+
+
+@given("the job says if_exists is never")
+def _(world: World) -> None:
+    world.document["destination"] = {"if_exists": "never"}
 
 
 @when("a job lands all of them")

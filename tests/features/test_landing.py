@@ -33,11 +33,6 @@ def _(world: World) -> None:
     world.document["source"] = {"type": "manifest", "location": f"s3://{world.jobs.jobs_bucket}/{key}"}
 
 
-@given("the job says if_exists is never")
-def _(world: World) -> None:
-    world.document["destination"] = {"if_exists": "never"}
-
-
 @given(parsers.parse("{name:w} is in the bucket already"))
 def _(world: World, name: str) -> None:
     world.jobs.s3.put_object(Bucket=world.bucket_of(name), Key=world.key_of(name), Body=b"before")

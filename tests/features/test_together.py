@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pytest_bdd import given, parsers, scenarios
+from pytest_bdd import given, parsers, scenarios, then
 
+from tests.features.conftest import Calls
 from tests.features.world import World
 
 scenarios("together.feature")
@@ -17,3 +18,13 @@ def _(world: World) -> None:
 @given(parsers.parse("the job tolerates that {percent:d} percent of its files fail"))
 def _(world: World, percent: int) -> None:
     world.document["limits"] = {"failed_files_percent": percent}
+
+
+@given(parsers.parse("S3 answers the completion of {name:w} by 409"))
+def _(world: World, calls: Calls, name: str) -> None:
+    calls.conflicts.append(f"/{world.bucket_of(name)}/{world.key_of(name)}")
+
+
+@then(parsers.parse("{name:w} is asked for {times}"))
+def _(world: World, name: str, times: str) -> None:
+    assert len(world.asked(world.files[name].path)) == {"once": 1, "twice": 2}[times]

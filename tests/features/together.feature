@@ -32,6 +32,27 @@ Feature: All files or none
       | two answers 404        | FAILED   | SourceStatusError   |
       | two has another sha256 | REJECTED | DigestMismatchError |
 
+  Scenario: S3 wants every part of a file again
+    Given the job says if_exists is never
+    And S3 answers the completion of large by 409
+    When a job lands all of them
+    Then the job is COMPLETED
+    And 3 files are stored
+    And every stored file is identical to its source
+    And large is asked for twice
+    And one is asked for once
+
+  Scenario: S3 wants every part of a file again, and then again
+    Given the job says if_exists is never
+    And S3 answers the completion of large by 409
+    And S3 answers the completion of large by 409
+    When a job lands all of them
+    Then the job is FAILED
+    And 2 files are stored
+    And every stored file is identical to its source
+    And large is FAILED because of SendAgainError
+    And nothing is left of large
+
   Scenario: A bad file that the job tolerates keeps no other back
     Given two answers 404
     And the job tolerates that 40 percent of its files fail

@@ -82,7 +82,11 @@ def test_only_those_who_move_files_may_write_where_files_land_and_only_there(syn
     landing = template.bucket("LandingBucket")
     expected = {f"{landing}/*", "arn:${AWS::Partition}:s3:::acme-raw/*", "arn:${AWS::Partition}:s3:::acme-cold/*"}
     for folder in WRITERS:
-        for action in ("PutObject", "AbortMultipartUpload", "ListMultipartUploadParts", "PutObjectTagging"):
+        # CommitFiles lists what must be sent again.
+        own = {f"{template.bucket('JobsBucket')}/jobs/*/work/*"} if folder == "commit_files" else set()
+        for action in ("PutObject", "AbortMultipartUpload"):
+            assert template.resources_for(folder, f"s3:{action}") == expected | own
+        for action in ("ListMultipartUploadParts", "PutObjectTagging"):
             assert template.resources_for(folder, f"s3:{action}") == expected
         documents = f"{template.bucket('JobsBucket')}/jobs/*"
         assert template.resources_for(folder, "s3:GetObject") == {*expected, documents}

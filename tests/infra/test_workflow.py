@@ -51,7 +51,7 @@ def test_the_way_through_is_the_one_drawn(machine: dict[str, Any]) -> None:
         "TransferFiles": {"IsStaged", "CompleteJob"},
         "IsStaged": {"CommitFiles", "CompleteJob"},
         "CommitFiles": {"IsCommitted", "CompleteJob"},
-        "IsCommitted": {"CommitFiles", "CompleteJob"},
+        "IsCommitted": {"CommitFiles", "TransferFiles", "CompleteJob"},
         "StartFailed": {"CompleteJob"},
         "CompleteJob": {"IsSuccess"},
         "IsSuccess": {"CompleteJob", "JobSucceeded", "JobFailed", "PollExport"},

@@ -100,6 +100,13 @@ class Deployment:
     def commit(self, owner: Mapping[str, str]) -> dict[str, Any]:
         return self.invoke("commit_files", owner)
 
+    def send_again(self, owner: Mapping[str, str], committed: Mapping[str, Any]) -> None:
+        """TransferFiles once more, where CommitFiles answered so."""
+        if committed["action"] == "SEND_AGAIN":
+            assert committed["commit"] == "per-file"
+            for unit in json.loads(self.read(committed["units_key"])):
+                self.process(owner, unit)
+
     def complete_upload(self, *, bucket: str, key: str, upload_id: str) -> None:
         """Completes a multipart upload behind the functions' back."""
         s3 = self.client("s3")
@@ -121,7 +128,7 @@ class Deployment:
                 for unit in json.loads(self.read(state["units_key"])):
                     self.process(owner, unit)
                 if state["commit"] == "all-or-nothing":
-                    self.commit(owner)
+                    self.send_again(owner, self.commit(owner))
                 answer = self.invoke("complete_job", owner)
                 if answer["status"] != "EXPORTING":
                     return answer

@@ -19,6 +19,8 @@ from sluiceway.jobs.states import JOB_ENDS, JobState
 Attributes = dict[str, dict[str, Any]]
 
 ALL_OR_NOTHING = "all-or-nothing"
+# What such a job comes to.
+COMMIT, ABORT = "commit", "abort"
 
 # All runs of all jobs, by time: a row a run, written once. One partition takes 1,000 writes a second, DynamoDB
 # Developer Guide, "Partitions and data distribution"; Step Functions starts fewer executions than that.
@@ -37,7 +39,7 @@ class JobRow:
     """A job as the table has it. Times are ISO 8601 in UTC. `files_total` and `bytes_total` are None until the
     manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
     bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
-    all-or-nothing job has come to: "commit" or "abort". `created_at` is this run's start, `begun_at` the first's.
+    all-or-nothing job has come to: COMMIT or ABORT. `created_at` is this run's start, `begun_at` the first's.
     `links_renewable`: its source lists the files anew with fresh links; `links_round` counts how often it did,
     `links_seen` for how many files so far. `redrives` counts those of the execution that the job has gone on after,
     each in a run of its own. `counting`: CompleteJob has begun to count this run's ends, and no end takes another's
@@ -89,6 +91,11 @@ class JobRow:
         if percent is None:
             percent = 0.0 if self.commit == ALL_OR_NOTHING and files is None else 100.0
         return Tolerance(float(percent), files)
+
+    @property
+    def stages(self) -> bool:
+        """Whether a file whose bytes are all sent must wait for the others."""
+        return self.commit == ALL_OR_NOTHING and self.decision != COMMIT
 
     @property
     def created_seconds(self) -> float:

@@ -12,14 +12,14 @@ from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FILE_ENDS, FileState, JobState
 
 # STAGED is no end, but how many files came so far decides whether any becomes visible.
-# So does RETRY_LINK, which sends the job back for fresh links.
+# So does RETRY_LINK, which sends the job back for fresh links. SEND_AGAIN is counted for who looks into it.
 COUNTED = {state: state.value.lower() for state in FileState}
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Files by their end, how often one was `staged` or had to `retry_link`, and `bytes` in S3: only stored files
-    count theirs."""
+    """Files by their end, how often one was `staged`, had to `retry_link` or to `send_again`, and `bytes` in S3: only
+    stored files count theirs."""
 
     stored: int = 0
     skipped: int = 0
@@ -28,6 +28,7 @@ class Counts:
     cancelled: int = 0
     staged: int = 0
     retry_link: int = 0
+    send_again: int = 0
     bytes: int = 0
 
     def __add__(self, other: Counts) -> Counts:

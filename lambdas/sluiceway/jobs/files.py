@@ -84,9 +84,9 @@ class FileResult:
     counts requests that waited for a free connection, `relays` the invocations before the last, of each segment where
     there are `segments`; `peak_memory_bytes` is the highest of all of them, each time of the whole process, with what
     other files of its invocation took. `staged` is what completes a STAGED file, `checkpoint` where one that must
-    RETRY_LINK goes on, `links_round` how often the job's links had been renewed when that file's was found dead.
-    `overruled` is the state that another invocation, at work on the file at the same moment, had given it, and that
-    this end took the place of."""
+    RETRY_LINK or SEND_AGAIN goes on, `links_round` how often the job's links had been renewed when that file's was
+    found dead. `overruled` is the state that another invocation, at work on the file at the same moment, had given it,
+    and that this end took the place of."""
 
     state: FileState
     bytes: int = 0

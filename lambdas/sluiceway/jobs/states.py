@@ -32,6 +32,7 @@ class FileState(StrEnum):
     FAILED = "FAILED"
     CANCELLED = "CANCELLED"
     RETRY_LINK = "RETRY_LINK"
+    SEND_AGAIN = "SEND_AGAIN"
 
 
 JOB_ENDS = frozenset({JobState.COMPLETED, JobState.COMPLETED_WITH_FAILURES, JobState.FAILED, JobState.CANCELLED})

@@ -58,6 +58,18 @@ class Measured:
             relays=self.relays,
         )
 
+    @classmethod
+    def of(cls, result: FileResult) -> Measured:
+        """What `on` has put on a result."""
+        seconds = {
+            "total": result.seconds,
+            "source": result.source_wait_seconds,
+            "sink": result.sink_wait_seconds,
+            "hash": result.hash_seconds,
+        }
+        counts = {name: getattr(result, name) for name in ("pool_waits", "part_retries", "source_resumes", PEAK)}
+        return cls(seconds, counts, result.relays)
+
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "seconds": {name: round(value, 6) for name, value in self.seconds.items()}}
 

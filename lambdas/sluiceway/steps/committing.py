@@ -3,6 +3,7 @@
 Knows that the decision is written down before the first file is touched, so whoever goes on after a crash does the
 same; that completing a file twice gives the same file; and that S3 has no transaction over objects: between the first
 and the last Complete some are visible and some are not, and a reader who must not see that reads summary.json first.
+A file of which S3 wants every part again is left to TransferFiles.
 """
 
 from __future__ import annotations
@@ -10,56 +11,77 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from sluiceway.aws.file_table import BATCH_KEYS, Ended
-from sluiceway.aws.rows import JobRow
-from sluiceway.errors import FileExistsInSinkError, SinkError, SluicewayError
+from sluiceway.aws.rows import ABORT, COMMIT, JobRow
+from sluiceway.errors import FileExistsInSinkError, SendAgainError, SinkError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
-from sluiceway.jobs.states import FileState
+from sluiceway.jobs.states import FILE_ENDS, FileState
 from sluiceway.landing.facts import late_tags
 from sluiceway.landing.relaying import TimeLeft
+from sluiceway.pieces import Saved
 from sluiceway.sink.staged import Staged, complete_staged, find_completed
 from sluiceway.sink.storage import abort_upload
 from sluiceway.steps.announcing import announce_files
 from sluiceway.steps.gates import past_deadline
 from sluiceway.steps.manifest import manifest_blocks
 from sluiceway.steps.refreshing import links_asked
+from sluiceway.steps.resending import UnitsAgain, to_send_again
 from sluiceway.steps.tools import options_of
 from sluiceway.wiring import Services
 
-COMMIT, ABORT = "commit", "abort"
 # Files completed at a time, each a few requests to S3.
 THREADS = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What an invocation did: the files it `ended`, and the byte of the manifest from which the next goes on, None at
+    its end. Files that must be sent again are in pieces of a list until then (`again`), and at the end in the list of
+    units that `units_key` names."""
+
+    ended: list[Ended]
+    offset: int | None = None
+    again: Saved = ()
+    units_key: str | None = None
+
+
 def commit_files(
-    services: Services, job_id: str, execution: str, time_left: TimeLeft, offset: int = 0
-) -> tuple[list[Ended], int | None]:
-    """Completes or aborts every staged file from byte `offset` of the manifest on. Answers with the files it ended,
-    and with the offset to go on from when time ran out. Nothing is decided while files wait for fresh links:
-    CompleteJob sends the job back for them, and what is staged stays so. Raises NotOwnerError."""
+    services: Services, job_id: str, execution: str, time_left: TimeLeft, offset: int = 0, again: Saved = ()
+) -> Committed:
+    """Completes or aborts every staged file from byte `offset` of the manifest on; `again` is what the invocation
+    before left. Nothing is decided while files wait for fresh links: CompleteJob sends the job back for them, and what
+    is staged stays so. Raises NotOwnerError."""
     job = services.jobs.owned(job_id, execution)
     if job.decision is None:
         if links_asked(services, job):
-            return [], None
+            return Committed([])
         job = services.jobs.decide(job, _decision(services, job))
-    ended: list[Ended] = []
+    units, ended = UnitsAgain(services, job, again), list[Ended]()
     with ThreadPoolExecutor(THREADS, "commit") as pool:
         for block, offsets in manifest_blocks(services, job, offset, BATCH_KEYS):
             if time_left.is_short():
-                return ended, offset
-            staged = services.files.staged(job.job_id, job.run, block)
-            here = [(task, staged[task.file_id]) for task in block if task.file_id in staged]
-            results = list(pool.map(lambda pair: None if time_left.is_short() else _end(services, job, *pair), here))
+                return Committed(ended, offset, units.save())
+            known = services.files.known(job.job_id, job.run, block)
+            staged = [(task, known[task.file_id]) for task in block if _is(known.get(task.file_id), FileState.STAGED)]
+            results = list(pool.map(lambda pair: None if time_left.is_short() else _end(services, job, *pair), staged))
             done = [pair for pair in results if pair is not None]
             recorded = services.files.end(job.job_id, job.run, done, of_staged=True)
             announce_files(services, job.job_id, recorded)
-            ended += recorded
-            if len(done) < len(here):
-                return ended, offset
+            ended += [(task, result) for task, result in recorded if result.state in FILE_ENDS]
+            if len(done) < len(staged):
+                return Committed(ended, offset, units.save())
+            known |= {task.file_id: result for task, result in done}
+            for task, begin, end in zip(block, offsets, offsets[1:], strict=False):
+                if _is(known.get(task.file_id), FileState.SEND_AGAIN):
+                    units.add(begin, end - begin)
             offset = offsets[-1]
-    return ended, None
+    return Committed(ended, units_key=units.write())
+
+
+def _is(known: FileResult | None, state: FileState) -> bool:
+    return known is not None and known.state is state
 
 
 def completed_before(services: Services, staged: Sequence[Ended]) -> dict[str, FileResult]:
@@ -107,6 +129,9 @@ def _end(services: Services, job: JobRow, task: FileTask, result: FileResult) ->
     except FileExistsInSinkError as error:
         abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
         return task, replace(result, state=FileState.SKIPPED, staged=None, reason=str(error))
+    except SendAgainError as error:
+        abort_upload(services.s3, task.bucket, task.key, staged.upload_id)
+        return task, to_send_again(result, error)
     except SluicewayError as error:
         return task, result.ended_by(error)
     return task, replace(result, state=FileState.STORED, staged=None, etag=etag)

@@ -14,7 +14,7 @@ from itertools import groupby
 from typing import Any
 
 from sluiceway.aws.file_table import BATCH_KEYS, TRANSACTION_FILES, Ended
-from sluiceway.aws.rows import JobRow, iso
+from sluiceway.aws.rows import COMMIT, JobRow, iso
 from sluiceway.job_files import FAILED, REPORT, SUMMARY, SUMS, key_of, new_work_folder, put_json
 from sluiceway.jobs.counts import Counts, shortfall, verdict
 from sluiceway.jobs.files import SHARDS, FileResult, FileTask
@@ -22,7 +22,7 @@ from sluiceway.jobs.report import summary
 from sluiceway.jobs.states import FileState, JobState
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.steps.announcing import SUCCESSES, announce_job, answer_token
-from sluiceway.steps.committing import COMMIT, completed_before
+from sluiceway.steps.committing import completed_before
 from sluiceway.steps.failures import Ending, Failure
 from sluiceway.steps.gates import past_deadline, past_failures
 from sluiceway.steps.leftovers import Leftovers, abort_lists, remove_work
@@ -229,8 +229,8 @@ def _end_of_the_rest(
 
 
 def _end_of(known: FileResult, unfinished: FileResult) -> FileResult:
-    """A file that still waits for a link failed for the reason its last one gave."""
-    if known.state is not FileState.RETRY_LINK or unfinished.state is not FileState.FAILED:
+    """A file that was to be moved once more, and was not, failed for the reason why it had to be."""
+    if known.state not in (FileState.RETRY_LINK, FileState.SEND_AGAIN) or unfinished.state is not FileState.FAILED:
         return unfinished
     return replace(known, state=FileState.FAILED, checkpoint=None)
 

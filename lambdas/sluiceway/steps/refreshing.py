@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sluiceway.aws.rows import JobRow
+from sluiceway.aws.rows import ABORT, JobRow
 from sluiceway.errors import SluicewayError, SourceStatusError
 from sluiceway.jobs.files import FileResult
 from sluiceway.jobs.states import FileState, JobState
@@ -31,7 +31,9 @@ def wants_link(job: JobRow, error: SluicewayError) -> bool:
 def is_wanted(job: JobRow, known: FileResult | None) -> bool:
     """Whether a file of which its run knows this is to be moved: it has no end, is not staged, and its newest link is
     not known to be dead."""
-    return known is None or (known.state is FileState.RETRY_LINK and not awaits_link(job, known))
+    if known is None or known.state is FileState.SEND_AGAIN:
+        return True
+    return known.state is FileState.RETRY_LINK and not awaits_link(job, known)
 
 
 def awaits_link(job: JobRow, known: FileResult | None) -> bool:
@@ -53,8 +55,8 @@ def retry_link(job: JobRow, error: SluicewayError, checkpoint: dict[str, Any] | 
 
 def links_asked(services: Services, job: JobRow) -> int:
     """How often files of this run have asked for a fresh link so far, if the job must go back to its source for some;
-    else 0. One that is stopped, decided or past its failures would move none of them."""
-    if job.state is not JobState.TRANSFERRING or not may_renew(job) or job.decision is not None:
+    else 0. One that is stopped, given up or past its failures would move none of them."""
+    if job.state is not JobState.TRANSFERRING or not may_renew(job) or job.decision == ABORT:
         return 0
     if is_stopped(job, job.execution) or past_failures(services, job):
         return 0

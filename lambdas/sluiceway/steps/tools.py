@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sluiceway.aws.rows import ALL_OR_NOTHING, JobRow
+from sluiceway.aws.rows import JobRow
 from sluiceway.errors import SourceStatusError
 from sluiceway.jobs.files import FileTask
 from sluiceway.landing.options import Options, Tools
@@ -37,7 +37,7 @@ def options_of(services: Services, job: JobRow, threads: int = 1) -> Options:
         memory_bytes=config.memory_bytes // threads,
         cores=config.cores // threads,
         job_id=job.job_id,
-        stage=job.commit == ALL_OR_NOTHING,
+        stage=job.stages,
     )
 
 

@@ -7,15 +7,13 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from io import BytesIO
 from typing import Any
 
 import pytest
 from awscrt import checksums
-from botocore.awsrequest import AWSResponse
-from urllib3 import HTTPResponse
 
 from sluiceway.errors import SplitOverError
+from tests.adapters.handlers.conflicts import refuse_completions
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
 from tests.support.source import Body, Reply, Request, SourceServer, ranged
@@ -160,17 +158,21 @@ def test_headers_that_contradict_each_other_leave_no_upload(deployment: Deployme
     assert reported(deployment, owner)["error"]["type"] == "DigestMismatchError"
 
 
-def refuse_completions(deployment: Deployment, times: int) -> None:
-    """S3 answers the next `times` of them with 409: every part is to be sent again."""
-    left = iter(range(times))
+def test_what_all_segments_have_moved_is_shown_as_one_file_in_flight(
+    deployment: Deployment, source: SourceServer
+) -> None:
+    owner, begun = processed(deployment, source, "overwrite")
+    shown: list[tuple[int, int]] = []
+    for n in begun["segments"]:
+        deployment.invoke("move_segment", {**begun, "n": n})
+        (row,) = deployment.files.progress("split")
+        shown.append((row["bytes"], row["size"]))
 
-    def answer(request: Any, **_: Any) -> AWSResponse | None:
-        if next(left, None) is None:
-            return None
-        body = b"<Error><Code>ConditionalRequestConflict</Code><Message>again</Message></Error>"
-        return AWSResponse(request.url, 409, {}, HTTPResponse(BytesIO(body), preload_content=False))
+    deployment.invoke("finish_file", begun)
 
-    deployment.movers.s3.meta.events.register("before-send.s3.CompleteMultipartUpload", answer)
+    assert shown == [(5 * MIB, len(BODY)), (10 * MIB, len(BODY)), (len(BODY), len(BODY))]
+    assert deployment.files.progress("split") == []
+    assert reported(deployment, owner)["status"] == "STORED"
 
 
 @pytest.mark.parametrize("times, end", [(1, "STORED"), (2, "FAILED")])
@@ -186,7 +188,9 @@ def test_a_conflict_at_the_end_splits_the_file_anew_once(
     assert deployment.unfinished_uploads() == []
 
     # The state machine's Catch leads back with what FinishFile was given.
-    finish(deployment, deployment.invoke("process_file", begun))
+    begun = deployment.invoke("process_file", begun)
+    assert deployment.files.progress("split") == []
+    finish(deployment, begun)
 
     line = reported(deployment, owner)
     assert (line["status"], line["segments"]) == (end, 3)
