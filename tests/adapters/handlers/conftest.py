@@ -9,6 +9,7 @@ from sluiceway.exports import blocks, manifest
 from sluiceway.steps import completing, dispatching
 from sluiceway.steps import manifest as manifest_step
 from sluiceway.telemetry import logger
+from tests.adapters.handlers.late_units import Clock
 from tests.adapters.handlers.redrives import Executions
 from tests.conftest import AwsServer
 from tests.support.deployment import Deployment, deploy
@@ -16,9 +17,22 @@ from tests.support.source import SourceServer
 
 
 @pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host) as deployment:
+def settings() -> dict[str, str]:
+    """Of the functions, besides where files may come from: a module that needs some has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture
+def deployment(
+    moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer, settings: dict[str, str]
+) -> Iterator[Deployment]:
+    with deploy(moto_server, monkeypatch, allowed_sources=source.host, **settings) as deployment:
         yield deployment
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ import pytest
 
 from sluiceway.jobs.states import FILE_ENDS
 from tests.adapters.handlers.twins import PATIENCE_SECONDS, Twins, twins_of
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment
 from tests.support.source import Body, Reply, Request, SourceServer
 
 JOB = "acme-1"
@@ -19,10 +18,8 @@ MIB = 1024**2
 
 
 @pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    told = {"file_events": ",".join(sorted(FILE_ENDS)), "part_mib": "5"}
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host, **told) as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"file_events": ",".join(sorted(FILE_ENDS)), "part_mib": "5"}
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +11,7 @@ from sluiceway.aws.token_function import TokensThrottledError
 from sluiceway.jobs.files import FileTask
 from sluiceway.steps import processing
 from tests.adapters.handlers.late_units import JOB, Clock, invoke, report, taking, unit_of
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment
 from tests.support.source import SourceServer
 
 SECRET = "planted-s3cret"
@@ -24,14 +22,8 @@ class OddError(Exception):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host, batch_threads="1") as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"batch_threads": "1"}
 
 
 def strike(monkeypatch: pytest.MonkeyPatch, error: Exception, key: str = "0") -> None:

@@ -7,7 +7,6 @@ import hashlib
 import hmac
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +30,8 @@ class Tokens:
 
 
 @pytest.fixture
-def deployment(moto_server: Any, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    settings = {"allowed_sources": source.host, "callback_url": "https://calls.example/"}
-    with deploy(moto_server, monkeypatch, **settings) as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"callback_url": "https://calls.example/"}
 
 
 @pytest.fixture

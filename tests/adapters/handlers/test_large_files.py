@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +16,7 @@ from sluiceway.steps.processing import next_step, process_unit
 from sluiceway.transfer import plan
 from sluiceway.transfer.checkpoint import Checkpoint
 from sluiceway.wiring import services
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy, forget_services
+from tests.support.deployment import Deployment, forget_services
 from tests.support.ranges import File, range_source
 from tests.support.source import Body, Reply, SourceServer
 
@@ -26,9 +25,8 @@ TIB = 1024**4
 
 
 @pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host, max_file_bytes=str(9 * TIB)) as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"max_file_bytes": str(9 * TIB)}
 
 
 @pytest.fixture

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.adapters.handlers.late_units import Clock, invoke, report, taking, unit_of
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment
 from tests.support.source import SourceServer
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host, batch_threads="1") as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"batch_threads": "1"}
 
 
 def test_a_file_that_takes_longer_than_an_invocation_and_cannot_resume_fails_for_that(

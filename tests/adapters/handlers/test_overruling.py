@@ -22,8 +22,7 @@ from tests.adapters.handlers.twins import (
     ends_told,
     twins_of,
 )
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy
+from tests.support.deployment import Deployment
 from tests.support.source import Body, Reply, Request, SourceServer, one_after_the_other
 from tests.support.waiting import wait_until
 
@@ -33,10 +32,8 @@ FORBIDDEN = Reply(b"this link was for once", 403)
 
 
 @pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    told = {"part_mib": "5", "split_bytes": str(5 * MIB)}
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host, **told) as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"part_mib": "5", "split_bytes": str(5 * MIB)}
 
 
 @pytest.fixture

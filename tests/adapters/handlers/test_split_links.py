@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from sluiceway.errors import SourceStatusError
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, caught, deploy
+from tests.support.deployment import Deployment, caught
 from tests.support.source import Body, Reply, Request, SourceServer, ranged
 
 MIB = 1024**2
@@ -38,10 +36,8 @@ class Signed:
 
 
 @pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    settings = {"allowed_sources": source.host, "split_bytes": str(5 * MIB), "part_mib": "5"}
-    with deploy(moto_server, monkeypatch, **settings) as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"split_bytes": str(5 * MIB), "part_mib": "5"}
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.transfer import plan
-from tests.conftest import AwsServer
-from tests.support.deployment import Deployment, deploy, forget_services
+from tests.support.deployment import Deployment, forget_services
 from tests.support.source import Body, Reply, Request, SourceServer, ranged
 
 MIB, GIB = 1024**2, 1024**3
@@ -19,9 +18,8 @@ TB = 10**12
 
 
 @pytest.fixture
-def deployment(moto_server: AwsServer, monkeypatch: pytest.MonkeyPatch, source: SourceServer) -> Iterator[Deployment]:
-    with deploy(moto_server, monkeypatch, allowed_sources=source.host, max_file_bytes=str(10 * TB)) as deployment:
-        yield deployment
+def settings() -> dict[str, str]:
+    return {"max_file_bytes": str(10 * TB)}
 
 
 def processed(deployment: Deployment, source: SourceServer, length: int) -> dict[str, Any]:
