@@ -21,6 +21,7 @@ from bench.transfers import cores_of
 SUITE = "start"
 FUNCTION = "process_file"
 YARDSTICK = "urllib3, botocore s3, Logger, Metrics; no awscrt"
+WITH_AWSCRT = "urllib3, botocore s3, Logger, Metrics, awscrt"
 FUNCTION_ENV = {
     **ENV,
     "PYTHONPATH": str(ROOT / "lambdas"),
@@ -39,14 +40,15 @@ READY = (
 )
 # A function is frozen, not ended: what its interpreter does on its way out does not count.
 TELL = "import time; print(time.process_time())"
+LIBRARIES = (
+    "import urllib3, botocore.session; from aws_lambda_powertools import Logger, Metrics; "
+    "botocore.session.get_session().create_client('s3'); Logger(service='x'); Metrics(namespace='x', service='x')"
+)
 MEASURED = {
     FUNCTION: READY,
     # botocore takes awscrt along wherever it is installed: here it finds none.
-    YARDSTICK: (
-        "import sys; sys.modules['awscrt'] = None; "
-        "import urllib3, botocore.session; from aws_lambda_powertools import Logger, Metrics; "
-        "botocore.session.get_session().create_client('s3'); Logger(service='x'); Metrics(namespace='x', service='x')"
-    ),
+    YARDSTICK: f"import sys; sys.modules['awscrt'] = None; {LIBRARIES}",
+    WITH_AWSCRT: LIBRARIES,
 }
 
 
