@@ -40,7 +40,7 @@ def main(url: str, endpoint: str, bucket: str, count: int, host: str, threads: i
         progress, tally = Progress(services, job.job_id, task), Tally()
         tools = tools_for(services, job, task, progress, time_left)
         result = land_or_pause(task, options, replace(tools, tally=tally))
-        progress.remove()
+        progress.end()
         return result.digests["sha256"] if isinstance(result, FileResult) else "paused"
 
     with ThreadPoolExecutor(threads, "file") as pool:

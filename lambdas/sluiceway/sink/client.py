@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 from botocore.config import Config
 
+from sluiceway.tls import with_tls_sockets
+
 MAX_ATTEMPTS = 5
 # urllib3 holds the sending to it as well: a slice of a part (sink/body.py) must be out by then, which asks 17 KB/s of
 # each connection. 10 s would ask 105, and many an uplink has no more for all of them together.
@@ -48,7 +50,10 @@ def s3_client(
         response_checksum_validation="when_required",
         tcp_keepalive=True,
     )
-    return session.create_client("s3", config=config, verify=ca_bundle)
+    client = session.create_client("s3", config=config, verify=ca_bundle)
+    # botocore offers no public way to its connections; it is pinned, and the tests tell when this one is gone.
+    with_tls_sockets(client._endpoint.http_session._manager.connection_pool_kw["ssl_context"])
+    return client
 
 
 def endpoint_of(session: Any) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 from urllib3.exceptions import IncompleteRead, ProtocolError
 
+from sluiceway.tls import TlsSocket, is_cut
+
 
 def read_into(response: Any, view: memoryview, *, may_just_end: bool = False) -> int:
     """Fills `view` with the next bytes of the body, as they stand on the wire but without chunked framing; fewer only
@@ -20,8 +22,8 @@ def read_into(response: Any, view: memoryview, *, may_just_end: bool = False) ->
     without a length is not cut short although TLS did not say that it ends (RFC 9112, 9.8)."""
     # These names are private to urllib3 and http.client; urllib3 is pinned, and the tests tell when one is gone.
     with response._error_catcher():
-        body, sock = response._fp, getattr(response.connection, "sock", None)
-        if body.length and isinstance(sock, ssl.SSLSocket):
+        body, sock = response._fp, getattr(response, "sock", None)
+        if body.length and isinstance(sock, TlsSocket):
             got = _read_records(body, sock, view[: body.length])
         elif _tells_cuts(response) and not body.isclosed():
             got = _read_to_end(body, view, may_just_end)
@@ -32,15 +34,12 @@ def read_into(response: Any, view: memoryview, *, may_just_end: bool = False) ->
     return got
 
 
-def _read_records(body: Any, sock: ssl.SSLSocket, view: memoryview) -> int:
+def _read_records(body: Any, sock: TlsSocket, view: memoryview) -> int:
     """As http.client's readinto of a body with a length: what was read along with the headers first, then record by
     record from the TLS socket."""
     got: int = body.fp.readinto1(view)
-    while 0 < got < len(view):
-        more = sock.read(len(view) - got, view[got:])
-        if not more:
-            break
-        got += int(more)
+    if 0 < got < len(view):
+        got += sock.fill(view[got:])
     body.length -= got
     if not body.length:
         body._close_conn()
@@ -48,14 +47,14 @@ def _read_records(body: Any, sock: ssl.SSLSocket, view: memoryview) -> int:
 
 
 def tell_cuts(response: Any) -> None:
-    """Has the socket beneath `response` (its `watched_sock`) tell an end that TLS did not announce from one that it
-    did, where nothing else does. Of other bodies it would be an error for nothing: many servers just hang up."""
-    if response.length_remaining is None and not response.chunked and isinstance(response.watched_sock, ssl.SSLSocket):
-        response.watched_sock.suppress_ragged_eofs = False  # type: ignore[attr-defined]
+    """Has the socket beneath `response` (its `sock`) tell an end that TLS did not announce from one that it did, where
+    nothing else does. Of other bodies it would be an error for nothing: many servers just hang up."""
+    if response.length_remaining is None and not response.chunked and isinstance(response.sock, TlsSocket):
+        response.sock.suppress_ragged_eofs = False
 
 
 def _tells_cuts(response: Any) -> bool:
-    return not getattr(getattr(response, "watched_sock", None), "suppress_ragged_eofs", True)
+    return not getattr(getattr(response, "sock", None), "suppress_ragged_eofs", True)
 
 
 def _read_to_end(body: Any, view: memoryview, may_just_end: bool) -> int:
@@ -67,15 +66,10 @@ def _read_to_end(body: Any, view: memoryview, may_just_end: bool) -> int:
             got += more
     except ssl.SSLError as error:
         # Where something came before it, the next read will raise it again.
-        if not got and not _is_end(error):
+        if not got and not is_cut(error):
             raise
         if not got and not may_just_end:
             raise ProtocolError("the connection ended without a word", error) from error
     if not got:
         body._close_conn()
     return got
-
-
-def _is_end(error: ssl.SSLError) -> bool:
-    # Python before 3.11.3 knows it by its reason alone.
-    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"

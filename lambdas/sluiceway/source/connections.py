@@ -29,6 +29,7 @@ from sluiceway.errors import OutOfTimeError, SourceUnreachableError
 from sluiceway.source.body import tell_cuts
 from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.stall import WINDOW_SECONDS, Watch, stalls, unlimited
+from sluiceway.tls import plain, with_tls_sockets
 
 CONNECTIONS_PER_HOST = 10
 # Shorter than the 60 s after which common servers and balancers close an idle connection without a word.
@@ -159,10 +160,10 @@ class _Http(HTTPConnection):
 
     def getresponse(self) -> Any:
         sock = self.sock
-        with _in_time(self, sock, self.stall_seconds, "the head of the reply"):
+        with _in_time(self, plain(sock), self.stall_seconds, "the head of the reply"):
             response: Any = super().getresponse()
-        # http.client lets go of the socket of a connection that will close; the watch over the body needs it.
-        response.watched_sock = sock
+        # http.client lets go of the socket of a connection that will close; who reads and watches the body needs it.
+        response.sock = sock
         tell_cuts(response)
         return response
 
@@ -172,19 +173,13 @@ class _Https(_Http, HTTPSConnection):
     _handshake: Watch
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        # TLS takes the descriptor away from `sock` before it shakes hands: the watch holds a second one.
-        self._handshake.sock = sock.dup()
-        return sock
+        self._handshake.sock = super()._new_conn()
+        return self._handshake.sock
 
     def connect(self) -> None:
         with _in_time(self, None, self.stall_seconds, "connecting with TLS") as self._handshake:
-            try:
-                self.ssl_context = self.tls_context()
-                super().connect()
-            finally:
-                if self._handshake.sock is not None:
-                    self._handshake.sock.close()
+            self.ssl_context = self.tls_context()
+            super().connect()
 
 
 def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
@@ -196,7 +191,7 @@ def _tls_context(ca_bundle: str | None) -> ssl.SSLContext:
         context.load_default_certs()
     else:
         context.load_verify_locations(os.path.expanduser(ca_bundle))
-    return context
+    return with_tls_sockets(context)
 
 
 def pool_manager(

@@ -38,6 +38,7 @@ from sluiceway.source.retry import RETRYABLE_STATUSES, RetryBudget, is_dead_link
 from sluiceway.source.stall import LEAST_BYTES, Watch, stalls, unlimited
 from sluiceway.source.stated import WANT_REPR_DIGEST
 from sluiceway.source.translate import translated
+from sluiceway.tls import plain
 
 KIB = 1024
 # Small reads first, doubled while the source is quick: a slow source still shows its progress in time. Where arriving
@@ -290,7 +291,7 @@ class Download(io.RawIOBase):
 
     def _attach(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
-        sock = getattr(response, "watched_sock", None)
+        sock = plain(getattr(response, "sock", None))
         self._watch = stalls.watch(sock, self._client.stall_seconds, LEAST_BYTES, self._seconds_left)
 
     def _detach(self, *, is_read: bool = False) -> None:
