@@ -10,10 +10,10 @@ from sluiceway import pieces
 from sluiceway.pieces import Pieces, SortedRecords
 from sluiceway.sink.storage import list_keys
 from sluiceway.wiring import Services
-from tests.adapters.handlers.conftest import deployment
+from tests.adapters.handlers.conftest import deployment, settings
 from tests.support.deployment import Deployment
 
-__all__ = ["deployment"]
+__all__ = ["deployment", "settings"]
 KIB = 1024
 
 
