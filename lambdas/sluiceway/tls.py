@@ -27,16 +27,23 @@ class TlsSocket(SSLTransport):
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, server_hostname: str | None) -> None:
         self._received = memoryview(bytearray(AT_ONCE_BYTES))
+        self._has_ended = False
         super().__init__(sock, context, server_hostname)
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         """Up to `len` bytes of one record: into `buffer`, with their number, where there is one."""
+        done: Any = b"" if buffer is None else 0
+        if self._has_ended:  # a peer that has said so may leave the connection open
+            return done
         try:
-            return self._ssl_io_loop(self.sslobj.read, len, buffer)
+            if not (self.incoming.pending or self.incoming.eof or self.sslobj.pending()):
+                self._exchange()  # OpenSSL would ask for it by an error, which costs more
+            done = self._ssl_io_loop(self.sslobj.read, *((len,) if buffer is None else (len, buffer)))
         except ssl.SSLError as error:
             if not self._is_end(error):
                 raise
-            return b"" if buffer is None else 0
+        self._has_ended = len > 0 and not done
+        return done
 
     _wrap_ssl_read = read  # what SSLTransport.recv calls
 
@@ -58,12 +65,12 @@ class TlsSocket(SSLTransport):
 
     def send(self, data: Any, flags: int = 0) -> int:
         """The first AT_ONCE_BYTES of `data`, or all if there are fewer; tells how many."""
-        return int(self._ssl_io_loop(self.sslobj.write, memoryview(data)[:AT_ONCE_BYTES]))
+        return int(self._ssl_io_loop(self.sslobj.write, data[:AT_ONCE_BYTES]))
 
     def _ssl_io_loop(self, func: Callable[..., T], *arguments: Any) -> T:
         while True:
             try:
-                done = func(*(each for each in arguments if each is not None))
+                done = func(*arguments)
             except ssl.SSLWantReadError:
                 self._exchange()
             else:
@@ -89,7 +96,7 @@ class TlsSocket(SSLTransport):
 
 def is_cut(error: ssl.SSLError) -> bool:
     """Whether the connection ended and TLS had not said so. Python before 3.11.3 knows it by its reason alone."""
-    return isinstance(error, ssl.SSLEOFError) or error.reason == "UNEXPECTED_EOF_WHILE_READING"
+    return isinstance(error, ssl.SSLEOFError) or getattr(error, "reason", "") == "UNEXPECTED_EOF_WHILE_READING"
 
 
 def plain(sock: Any) -> Any:

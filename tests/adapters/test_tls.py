@@ -137,6 +137,22 @@ def test_an_end_without_a_word_is_an_end_or_an_error(connect: Callable[[Serve], 
             sock.recv(100)
 
 
+def test_a_peer_that_has_said_goodbye_need_not_hang_up(connect: Callable[[Serve], Any]) -> None:
+    done = threading.Event()
+
+    def serve(end: ssl.SSLSocket) -> None:
+        end.sendall(b"some")
+        end.settimeout(0.01)
+        with suppress(OSError):
+            end.unwrap()
+        done.wait()
+
+    with connect(serve) as sock:
+        assert [sock.recv(100) for _ in range(4)] == [b"some", b"", b"", b""]
+        assert sock.fill(memoryview(bytearray(10))) == 0
+        done.set()
+
+
 def test_a_peer_that_says_nothing_is_waited_for_as_long_as_was_asked(connect: Callable[[Serve], Any]) -> None:
     done = threading.Event()
     with connect(lambda end: done.wait() and None) as sock:
