@@ -44,7 +44,7 @@ class Killer:
             if self._at_piece is None or not self._at_piece(sending):
                 return
             self._at_piece = None
-            self._kill(lambda process: sending.port in _ports(process))
+            self._kill(lambda process: (sending.port, sending.server_port) in _ports(process))
 
     def on_call(self, call: Call) -> None:
         with self._lock:
@@ -69,6 +69,7 @@ def _folder(process: psutil.Process) -> str:
     return str(process.cmdline()[-2]).partition(".")[0]
 
 
-def _ports(process: psutil.Process) -> set[int]:
+def _ports(process: psutil.Process) -> set[tuple[int, int]]:
+    """Of both ends: connections to other servers may have the same port at this one."""
     connections: list[Any] = process.net_connections(kind="tcp")
-    return {connection.laddr.port for connection in connections}
+    return {(connection.laddr.port, connection.raddr.port) for connection in connections if connection.raddr}

@@ -45,12 +45,14 @@ class File:
 
 @dataclass(frozen=True)
 class Sending:
-    """A piece about to be sent: at `offset` of the file, by an answer that began at `start`, to the client's `port`."""
+    """A piece about to be sent: at `offset` of the file, by an answer that began at `start`, to the client's `port`
+    from the server's."""
 
     path: str
     start: int
     offset: int
     port: int
+    server_port: int
 
 
 @dataclass
@@ -114,7 +116,8 @@ def _handler(source: RangeSource) -> type[BaseHTTPRequestHandler]:
                 for at in range(0, len(block), MIB // 16):
                     piece = block[at : at + MIB // 16]
                     if source.on_send is not None:
-                        source.on_send(Sending(self.path, start, start + sent, self.client_address[1]))
+                        ports = self.client_address[1], self.server.server_address[1]
+                        source.on_send(Sending(self.path, start, start + sent, *ports))
                     self.wfile.write(piece)
                     sent += len(piece)
                     if file.bytes_per_second:
