@@ -1,7 +1,7 @@
 """TLS whose records are read from the socket, and written to it, many at a time.
 
 OpenSSL on a socket makes two system calls for each record of 16 KiB that it reads and one for each that it writes, and
-each has the kernel see to packets and acknowledgements. With a quarter of a megabyte at a time a byte takes a sixth
+each has the kernel see to packets and acknowledgements. With a quarter of a megabyte at a time a byte takes a seventh
 less CPU. Knows urllib3's transport for TLS within TLS, which is TLS over anything at all, and gives it large reads and
 writes. Refuses to know HTTP.
 """
