@@ -16,11 +16,12 @@ from sluiceway.source.policy import UrlPolicy
 from sluiceway.source.retry import RetryBudget
 from sluiceway.source.stall import LEAST_BYTES, Stalls, arrived_bytes
 from tests.faults.certificates import Certificates
-from tests.faults.source import MIB, File, Source, Step, pattern
+from tests.faults.source import MIB, File, Source, Step, pattern, serve
 from tests.faults.steps import slows
 
 WINDOW_SECONDS = 0.5
-QUICK = 3 * MIB
+# Past the reads that grow, into one of the largest.
+QUICK = 9 * MIB
 BODY = pattern(QUICK + MIB)
 # No validator: a second request would begin the file anew.
 FILE = File(BODY, None)
@@ -72,6 +73,24 @@ def test_where_arriving_bytes_cannot_be_counted_reads_stay_small_and_the_rate_th
         read(source)
 
 
+@pytest.mark.parametrize(
+    ("quick_seconds", "sizes"),
+    [(math.inf, [64, 128, 256, 512, 1024, 2048, 4096, 4096]), (0.0, [64] * 8)],
+    ids=["quick", "slow"],
+)
+def test_reads_grow_while_the_source_is_quick(
+    monkeypatch: pytest.MonkeyPatch, quick_seconds: float, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(stall, "QUICK_SECONDS", quick_seconds)
+    body = File(pattern(13 * MIB))
+    with Source([serve(body)]) as source:
+        client = Client(UrlPolicy([source.host]))
+        view = memoryview(bytearray(len(body.body)))
+        with client.open(source.url()) as download:
+            assert [download.readinto(view) // 1024 for _ in sizes] == sizes
+        client.close()
+
+
 def test_bytes_are_counted_as_they_arrive_read_or_not() -> None:
     ours, theirs = _connection()
     with ours, theirs:
@@ -98,7 +117,7 @@ def test_the_time_between_two_reads_is_not_the_sources() -> None:
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_reader_whose_time_is_up_has_every_byte_that_arrived(certificates: Certificates, scheme: str) -> None:
     tls = certificates.good if scheme == "https" else None
-    # 200 KB/s into a read of a MiB, which would take five seconds.
+    # 200 KB/s into the last MiB of a large read, which would take five seconds.
     with Source([slows(FILE, QUICK, 200_000)], tls=tls) as source:
         client = Client(UrlPolicy([source.host]), stall_seconds=WINDOW_SECONDS, ca_bundle=certificates.ca_bundle)
         body, filled, ends = memoryview(bytearray(len(BODY))), 0, math.inf
@@ -106,9 +125,9 @@ def test_a_reader_whose_time_is_up_has_every_byte_that_arrived(certificates: Cer
             client.open(source.url(), seconds_left=lambda: ends - time.monotonic()) as download,
             pytest.raises(OutOfTimeError, match="the time of the invocation is up"),
         ):
-            while True:
-                filled += download.readinto(body[filled:])
-                if filled >= QUICK - MIB and ends == math.inf:
+            while got := download.readinto(body[filled:]):
+                filled += got
+                if filled >= QUICK - 4 * MIB and ends == math.inf:
                     ends = time.monotonic() + 2
         client.close()
     # What had come within the last seconds is not lost with the read that it came in.
