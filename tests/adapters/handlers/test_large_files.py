@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from sluiceway.jobs.units import Unit
 from sluiceway.landing.relaying import TimeLeft
+from sluiceway.source import stall
 from sluiceway.steps.processing import next_step, process_unit
 from sluiceway.transfer import plan
 from sluiceway.transfer.checkpoint import Checkpoint
@@ -139,8 +141,9 @@ def test_what_a_stopped_invocation_has_sent_goes_over_with_the_file(
         memory(130)  # parts of up to 13 MiB: one of four may be cut short
         event = unit_of(deployment, ranges.url("/huge"))
         unit = Unit(**event["unit"])
-        # The clock is looked at before each read: the first part ends with some of its 10 MiB.
-        short = TimeLeft(14, itertools.count().__next__)
+        # The clock is looked at before each read, and the reads grow: the first part ends with 8 of its 10 MiB.
+        monkeypatch.setattr(stall, "QUICK_SECONDS", math.inf)
+        short = TimeLeft(11, itertools.count().__next__)
         relayed = next_step(event, process_unit(services(), event["job_id"], event["execution"], unit, short))
         (carried,) = relayed["carry"]["files"].values()
         sent = Checkpoint.from_dict(carried).position.offset
