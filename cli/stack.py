@@ -13,6 +13,7 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
+from botocore.parsers import ResponseParserError
 
 from cli.jobs import JobsClient
 from cli.stack_options import StackName
@@ -48,9 +49,13 @@ def told_as_stack_error(name: StackName) -> Iterator[None]:
         raise StackError("no Region: pass --region, or set AWS_REGION, or a region in the profile") from None
     except ClientError as error:
         code, text = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+        if code == "503" and name.is_local:
+            raise StackError("the engine is still starting; try again in a few seconds") from error
         where = f" in {name.region}" if name.region else ""
         hint = f"; is it {name.stack}{where}? --stack, --region and --profile say" if code == "ValidationError" else ""
         raise StackError(f"AWS refused: {code}: {text}{hint}") from error
+    except ResponseParserError as error:
+        raise StackError("AWS cannot be reached: what answers there is no AWS; see --endpoint-url") from error
     except BotoCoreError as error:
         raise StackError(str(error)) from error
 

@@ -37,7 +37,11 @@ def principal(handler: str) -> str:
     return handler.partition(".")[0]
 
 
-def call_of(request: Request, service: str, body: bytes = b"") -> Call:
+def signer_of(request: Request) -> str:
+    """The access key id in the signature's header; "" where there is none."""
     match = _SIGNER.search(request.headers.get("authorization", ""))
-    caller = match.group(1) if match else ""
-    return Call(caller, service, request.method, request.path, request.query, request.headers, body)
+    return match.group(1) if match else ""
+
+
+def call_of(request: Request, service: str, body: bytes = b"") -> Call:
+    return Call(signer_of(request), service, request.method, request.path, request.query, request.headers, body)

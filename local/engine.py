@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -95,6 +96,8 @@ class Engine:
         self._on_call = on_call
         self._on_step = on_step or _to_nobody
         self._code = code or synth.ROOT / "lambdas"
+        # Others are not served before the stack is deployed.
+        self._access_key_id = f"engine-{uuid.uuid4().hex}"
         self._stack = ExitStack()
         self._pool: Pool | None = None
 
@@ -114,7 +117,7 @@ class Engine:
             service,
             region_name=REGION,
             endpoint_url=self.endpoint_url,
-            aws_access_key_id="local",
+            aws_access_key_id=self._access_key_id,
             aws_secret_access_key="local",
             config=Config(retries={"total_max_attempts": 1}, read_timeout=900, max_pool_connections=64),
         )
@@ -152,7 +155,7 @@ class Engine:
         self._on_step("making the stack's template")
         template = self._template if self._template is not None else synth.template(self._settings)
         self._on_step("loading the services")
-        front = Front(s3, _not_yet, lambda: server.port, self._on_call)
+        front = Front(s3, _not_yet, lambda: server.port, self._on_call, only=self._access_key_id)
         server = Server(front, self._port, name="aws")
         self._stack.callback(server.close)
         self.endpoint_url = server.url
@@ -171,6 +174,8 @@ class Engine:
         self._on_step("deploying the stack")
         deployed = deployment.deploy(template, self.client, self._code, self.endpoint_url)
         self._take_over(deployed, s3, pool)
+        self._access_key_id = "local"
+        front.open()
 
     def _start_pool(self, s3: S3) -> Pool:
         logs = self.logs / f"{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}"

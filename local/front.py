@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
 
-from local.calls import OnCall, call_of
+from local.calls import OnCall, call_of, signer_of
 from local.http import Request, Response
 from local.lambda_types import FUNCTION_URLS, MAX_PAYLOAD_BYTES
 from local.lambdas import Pool, PoolClosedError, UnknownFunctionError
@@ -27,11 +27,19 @@ MAX_EVENT_BYTES = 1024 * 1024  # Lambda quotas: asynchronous invocation
 _SCOPE = re.compile(r"Credential=[^/]*/\d{8}/[^/]*/([^/]+)/aws4_request")
 _INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
 
+# In HTML botocore takes it for what it is; it would look for an error of the service in anything else.
+_STARTING = Response(
+    503,
+    [("Content-Type", "text/html"), ("Retry-After", "1")],
+    b"<html>The engine is still starting; ask again in a few seconds.</html>\n",
+)
+
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Front:
-    """A handler for local.http.Server."""
+    """A handler for local.http.Server. Until `open` is called it serves `only` the requests that are signed with this
+    access key id: moto, asked by another thread for a stack that it is creating, creates it twice."""
 
     def __init__(
         self,
@@ -39,8 +47,11 @@ class Front:
         moto: Wsgi,
         port: Callable[[], int],
         on_call: OnCall | None = None,
+        *,
+        only: str | None = None,
     ) -> None:
         self.pool: Pool | None = None
+        self._only = only
         self._on_call = on_call
         self._s3 = s3
         self._moto = moto
@@ -49,7 +60,12 @@ class Front:
     def use(self, moto: Wsgi) -> None:
         self._moto = moto
 
+    def open(self) -> None:
+        self._only = None
+
     def __call__(self, request: Request) -> Response:
+        if self._only is not None and signer_of(request) != self._only:
+            return _STARTING
         if request.path.startswith(FUNCTION_URLS):
             return self._call_url(request)
         service = service_of(request)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.stack import StackError, open_stack
+from cli.stack_options import StackName
 from local.engine import Engine
 from local.http import Server
 from local.s3_api import S3
@@ -30,7 +32,18 @@ def running(tmp_path: Path) -> Iterator[Running]:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     mark = folder / "heard.jsonl"
-    with Engine(
-        folder / "landed", template=template(mark), code=CODE, max_processes=MAX_PROCESSES, wait_scale=0.001
-    ) as engine:
-        yield Lab(engine, mark)
+    early: list[StackError] = []
+
+    def ask(step: str) -> None:
+        """What the commands would."""
+        if step == "deploying the stack":
+            with pytest.raises(StackError) as caught:
+                open_stack(StackName("sluiceway", endpoint_url=engine.endpoint_url))
+            early.append(caught.value)
+
+    engine = Engine(
+        folder / "landed", template=template(mark), code=CODE, max_processes=MAX_PROCESSES, wait_scale=0.001,
+        on_step=ask,
+    )  # fmt: skip
+    with engine:
+        yield Lab(engine, mark, early)

@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from cli.stack import StackError
 from local.engine import Engine
 from local.s3_api import S3
 
@@ -125,10 +126,12 @@ def single(state: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 @dataclass
 class Lab:
-    """An engine with the stack of `template`; state machines come and go with the tests."""
+    """An engine with the stack of `template`; state machines come and go with the tests. `early` is what somebody was
+    told who asked for the stack while it was deployed."""
 
     engine: Engine
     mark: Path
+    early: list[StackError]
 
     def machine(self, definition: dict[str, Any]) -> str:
         made = self.engine.client("stepfunctions").create_state_machine(

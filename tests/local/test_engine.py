@@ -48,6 +48,13 @@ def test_a_second_engine_in_one_process_is_refused(lab: Lab, tmp_path: Path) -> 
         pass
 
 
+def test_nobody_is_served_before_the_stack_is_deployed(lab: Lab) -> None:
+    # moto, asked for a stack while it creates it, creates it twice.
+    assert [str(error) for error in lab.early] == ["the engine is still starting; try again in a few seconds"]
+    (stack,) = lab.engine.client("cloudformation").describe_stacks()["Stacks"]
+    assert stack["StackStatus"] == "CREATE_COMPLETE"
+
+
 def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="max_concurrency: expected"),
