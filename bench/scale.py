@@ -14,15 +14,13 @@ from typing import Any
 
 from infra.settings import Settings
 from sluiceway.cost import (
-    LOG_BYTES_AN_INVOCATION,
     RECORD_SECONDS,
-    RELAY_TRANSITIONS,
     WRITES_A_ROW,
     Cost,
     Machine,
     Prices,
     job_cost,
-    requests_of,
+    split_cost,
 )
 from sluiceway.errors import PlanError
 from sluiceway.jobs.files import SHARDS
@@ -54,12 +52,10 @@ INVOCATION_EVENTS = TASK_EVENTS + RETRY_EVENTS
 # Files a second on 512 MB, that is 0.29 of a CPU. Of a whole one, measured: 17 µs to pass over a file of a list, 57 to
 # judge and write it, 80 to report its end, which is read in a hundredth of a request of 15 ms.
 PASSED_A_SECOND, LISTED_A_SECOND, COMPLETED_A_SECOND = 17_000, 5_000, 2_300
-# Iteration started and succeeded, and the Succeed state in it entered and exited; that state is a transition.
-ITERATION_EVENTS, ITERATION_TRANSITIONS = 4, 1
+# Iteration started and succeeded, and the Succeed state in it entered and exited.
+ITERATION_EVENTS = 4
 # MoveSegments entered, started, succeeded and exited.
 MAP_EVENTS = 4
-# MoveSegments and FinishFile, where a file in order comes to the child's end.
-SPLIT_TRANSITIONS = 1
 # Started, run started, run succeeded, succeeded, entered, exited.
 MAP_RUN_EVENTS = 6
 
@@ -161,22 +157,10 @@ def _cost(job: Job, machine: Machine, parts: int, segments: int, invocations: in
     """`invocations` are those of each segment, if there are any."""
     if not segments:
         return job_cost([(job.files, job.bytes_each)], machine)
-    prices, count = Prices(), segments * invocations + 1  # and FinishFile
-    # The bytes, as of one invocation that is never relayed: what segments take besides comes on top.
-    moved = job_cost([(job.files, job.bytes_each)], replace(machine, timeout_seconds=float("inf")))
-    transitions = SPLIT_TRANSITIONS + segments * (ITERATION_TRANSITIONS + RELAY_TRANSITIONS * invocations)
-    started = count * machine.start_seconds * machine.memory_mb / 1024 * prices.lambda_arm_gb_second
-    on_top = Cost(
-        s3_requests=(parts + 2 - requests_of(job.bytes_each, machine)) * prices.s3_put,
-        compute=started + count * prices.lambda_request,
-        workflow=transitions * prices.transition,
-        # What a segment gave, and how far the file is.
-        table=(segments + 1) * (2 * prices.table_write + prices.table_read),
-        events_and_logs=count * LOG_BYTES_AN_INVOCATION / GIB * prices.log_gb,
-        invocations=count,
-        transitions=transitions,
+    each = split_cost(
+        job.bytes_each, parts=parts, segments=segments, machine=machine, prices=Prices(), invocations=invocations
     )
-    return moved + on_top
+    return sum([each] * job.files, job_cost([]))
 
 
 def _writes(files: int, units: int, worked: float, lasting: float) -> int:

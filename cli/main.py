@@ -89,8 +89,8 @@ def plan(
       sluiceway plan job.json --json | jq .estimate.usd
 
     \b
-    Sizes are those that the job or its list states. Where files are listed by an export API, or in an s3:// list,
-    only the job itself is checked.
+    Sizes are those that the job or its list states. Where files are listed by an export API, or in a list that is not
+    on this machine, only the job itself is checked. `run --allow-source HOST` is here `--set allowed_sources=HOST`.
 
     \b
     Exit codes: 0 the job is valid; 2 the job or the arguments are invalid, and every mistake is named.

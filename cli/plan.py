@@ -15,20 +15,25 @@ from cli.exits import Exit
 from cli.load import Loaded, load
 from cli.refusal import refuse
 from infra.settings import Settings, split_assignments
-from sluiceway.cost import PRICES_DATE, Cost, Machine, Prices, files_cost, job_cost
-from sluiceway.errors import JobError
+from sluiceway.cost import PRICES_DATE, Machine, Prices, files_cost, job_cost, split_cost
+from sluiceway.errors import JobError, PolicyError
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.units import UnitPacker, is_batched
+from sluiceway.landing.options import Options
+from sluiceway.landing.splitting import plan_split
+from sluiceway.source.policy import UrlPolicy
 from sluiceway.spec import Job
 from sluiceway.transfer.plan import MIB, fits
-from sluiceway.transfer.segments import COMBINABLE
+from sluiceway.transfer.segments import COMBINABLE, SEGMENT_BYTES, Segment, plan_segments
 
 
 @dataclass(slots=True)
 class Ways:
     """Files by the way they go. `bytes` sums the sizes that are stated, `unknown` counts the files without one;
-    `batched` share `batches` invocations, `single` have a function each, `split` may go in segments if their source
-    honours ranges, `large` need the function with more memory, `refused` are larger than `max_file_bytes`."""
+    `batched` share `batches` invocations, `single` have a function each, `split` may go in `segments` if their source
+    honours ranges, `large` need the function with more memory. `refused` are larger than `max_file_bytes`, `impossible`
+    than what S3 or the memory of any function takes; `forbidden` have URLs that the policy refuses, by what the URL
+    itself tells."""
 
     files: int = 0
     bytes: int = 0
@@ -37,54 +42,76 @@ class Ways:
     batches: int = 0
     single: int = 0
     split: int = 0
+    segments: int = 0
     large: int = 0
     refused: int = 0
+    impossible: int = 0
+    forbidden: int = 0
 
 
-@dataclass(slots=True)
 class Survey:
-    """`ways` and `cost` are whole once every task was taken in."""
+    """The `ways` and the `cost` of a job's `tasks`. Files of unknown size, and those that will not be moved, are in no
+    cost."""
 
-    job: Job
-    settings: Settings
-    ways: Ways
-    cost: Cost
-
-    @classmethod
-    def of(cls, job: Job, settings: Settings, tasks: Iterable[FileTask]) -> Survey:
-        survey = cls(job, settings, Ways(), Cost())
-        cost = job_cost(survey._sizes(tasks), survey._machine(settings.process_file_memory_mb))
-        survey.cost += cost  # to that of the large files
-        return survey
-
-    def _sizes(self, tasks: Iterable[FileTask]) -> Iterator[tuple[int, int]]:
-        """What the cost function asks for. Large files are in `cost` already, those of unknown size nowhere."""
-        ways, settings = self.ways, self.settings
-        packer, small_bytes = UnitPacker("", settings.batch_files, settings.batch_bytes), 0
-        most = self.job.limits.max_file_bytes or settings.max_file_bytes
+    def __init__(self, job: Job, settings: Settings, tasks: Iterable[FileTask]) -> None:
+        self.job, self.settings = job, settings
+        self.ways, self.cost = Ways(), job_cost([])
+        self._most = job.limits.max_file_bytes or settings.max_file_bytes
+        self._policy = UrlPolicy(settings.allowed_sources, only_hosts=settings.only_hosts)
+        self._small = self._machine(settings.process_file_memory_mb)
+        self._large = self._machine(settings.process_file_large_memory_mb)
+        packer = UnitPacker("", settings.batch_files, settings.batch_bytes)
+        batched_bytes = 0
         for task in tasks:
-            size = task.size
-            ways.files += 1
-            ways.bytes += size or 0
-            if size is None:
-                ways.unknown += 1
-            elif size > most:
-                ways.refused += 1
-            elif is_batched(size, settings.batch_bytes):
-                ways.batched, small_bytes = ways.batched + 1, small_bytes + size
-                ways.batches += packer.feed(1, size) is not None
+            self.ways.files += 1
+            self.ways.bytes += task.size or 0
+            if not self._is_permitted(task.url):
+                self.ways.forbidden += 1
+            elif task.size is None:
+                self.ways.unknown += 1
+            elif task.size > self._most:
+                self.ways.refused += 1
+            elif is_batched(task.size, settings.batch_bytes):
+                self.ways.batched, batched_bytes = self.ways.batched + 1, batched_bytes + task.size
+                self.ways.batches += packer.feed(1, task.size) is not None
             else:
-                splits, fits = self._may_split(task, size), self._fits(size)
-                ways.split += splits
-                ways.single += fits and not splits
-                ways.large += not fits and not splits
-                if fits:
-                    yield 1, size
-                else:
-                    self.cost += files_cost(1, size, self._machine(settings.process_file_large_memory_mb), Prices())
-        ways.batches += packer.finish() is not None
-        if ways.batched:
-            yield ways.batched, small_bytes // ways.batched
+                self._take(task, task.size)
+        self.ways.batches += packer.finish() is not None
+        if count := self.ways.batched:
+            self.cost += files_cost(count, batched_bytes // count, self._small, Prices(), units=self.ways.batches)
+
+    def _take(self, task: FileTask, size: int) -> None:
+        """A file that has a function, or several, to itself."""
+        machine = self._small if self._fits(size, self._small) else self._large
+        if not self._fits(size, machine):
+            self.ways.impossible += 1
+        elif self._may_split(task, size) and (segments := self._segments(size)):
+            self.ways.split += 1
+            self.ways.segments += len(segments)
+            parts = sum(segment.parts for segment in segments)
+            self.cost += split_cost(size, parts=parts, segments=len(segments), machine=machine, prices=Prices())
+        else:
+            self.ways.single += machine is self._small
+            self.ways.large += machine is self._large
+            self.cost += files_cost(1, size, machine, Prices())
+
+    def _segments(self, size: int) -> list[Segment]:
+        """None of them where their parts would need more memory than any function has."""
+        for machine in (self._small, self._large):
+            room = Options(
+                memory_bytes=machine.memory_mb * MIB, uploaders=machine.uploaders, part_bytes=machine.part_bytes
+            )
+            if plan := plan_split(size, room):
+                segment_bytes = min(SEGMENT_BYTES, self.settings.split_bytes)
+                return plan_segments(size, plan.part_bytes, segment_bytes=segment_bytes)
+        return []
+
+    def _is_permitted(self, url: str) -> bool:
+        try:
+            self._policy.check(url)
+        except PolicyError:
+            return False
+        return True
 
     def _may_split(self, task: FileTask, size: int) -> bool:
         if not (task.split or self.job.split) or size <= self.settings.split_bytes:
@@ -93,8 +120,7 @@ class Survey:
             return False
         return task.digests.keys() <= COMBINABLE.keys()
 
-    def _fits(self, size: int) -> bool:
-        machine = self._machine(self.settings.process_file_memory_mb)
+    def _fits(self, size: int, machine: Machine) -> bool:
         room = machine.memory_mb * MIB
         return fits(size, memory_bytes=room, uploaders=machine.uploaders, part_bytes=machine.part_bytes)
 
@@ -119,7 +145,7 @@ def plan(job: str, assignments: list[str], *, as_json: bool) -> Exit:
         settings = Settings.parse(split_assignments(assignments))
     except (JobError, ValueError) as error:
         return refuse(job, error, as_json=as_json)
-    survey = Survey.of(loaded.job, settings, loaded.tasks()) if loaded.is_listed_here else None
+    survey = Survey(loaded.job, settings, loaded.tasks()) if loaded.is_listed_here else None
     if as_json:
         print(json.dumps(_as_object(loaded, survey)))
     else:
@@ -139,7 +165,7 @@ def _as_object(loaded: Loaded, survey: Survey | None) -> dict[str, object]:
 
 def _lines(loaded: Loaded, survey: Survey | None) -> Iterator[str]:
     if survey is None:
-        where = "an s3:// list" if loaded.job.source.type == "manifest" else "its export API"
+        where = "its list" if loaded.job.source.type == "manifest" else "its export API"
         yield f"{loaded.job_id} is valid. Its files are known once {where} has been read, which a plan does not do."
         return
     ways, cost, most = survey.ways, survey.cost, loaded.job.limits.max_file_bytes or survey.settings.max_file_bytes
@@ -148,10 +174,15 @@ def _lines(loaded: Loaded, survey: Survey | None) -> Iterator[str]:
     for count, way in (
         (ways.batched, f"in {_counted(ways.batches, 'batch', 'batches')}"),
         (ways.single, "with a function each"),
-        (ways.split, "in segments, by several functions, where the source honours ranges"),
+        (ways.split, f"in {_counted(ways.segments, 'segment', 'segments')}, where the source honours ranges"),
         (ways.large, "by the function with more memory"),
         (ways.unknown, "of unknown size, with a function each; not in the cost"),
         (ways.refused, f"refused: larger than max_file_bytes ({most})"),
+        (ways.impossible, "impossible: S3, or the memory of the largest function, takes none so large"),
+        (
+            ways.forbidden,
+            "refused by the URL policy: plain http, or a host that allowed_sources or only_hosts leave out",
+        ),
     ):
         if count:
             yield f"  {count:>9,} {way}"

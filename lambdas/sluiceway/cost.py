@@ -8,7 +8,7 @@ deployed. Prices are list prices of us-east-1; another Region is another Prices.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from sluiceway.config import MB_A_VCPU
 from sluiceway.jobs.files import SHARDS
@@ -88,6 +88,9 @@ JOB_INVOCATIONS = 4
 # ProcessFile, the Choice behind it, and the child's end; a relay is the first two again.
 CHILD_TRANSITIONS = 3
 RELAY_TRANSITIONS = 2
+# MoveSegments and FinishFile, where a file in order comes to the child's end; and the end of each segment's iteration.
+SPLIT_TRANSITIONS = 1
+ITERATION_TRANSITIONS = 1
 # DynamoDB charges a row in a transaction twice.
 WRITES_A_ROW = 2
 # A row that is read consistently, or looked for in vain, is a read.
@@ -116,13 +119,14 @@ def requests_of(size: int, machine: Machine) -> int:
     return 1 if parts == 1 else parts + 2
 
 
-def files_cost(count: int, size: int, machine: Machine, prices: Prices) -> Cost:
-    """Of some files of a job, without what the job itself costs. Raises PlanError as `job_cost` does."""
-    each = max(1, min(machine.batch_files, machine.batch_bytes // max(1, size)))
-    units = -(-count // each)
+def files_cost(count: int, size: int, machine: Machine, prices: Prices, *, units: int | None = None) -> Cost:
+    """Of some files of a job, without what the job itself costs. They share `units` invocations, where that is known.
+    Raises PlanError as `job_cost` does."""
+    if units is None:
+        units = -(-count // max(1, min(machine.batch_files, machine.batch_bytes // max(1, size))))
     # A unit's files share its threads; a single file has the line to itself.
-    seconds = count * size / machine.rate + count * machine.file_seconds / min(each, machine.threads)
-    relays = int(size / machine.rate / (machine.timeout_seconds * 0.9))
+    seconds = count * size / machine.rate + count * machine.file_seconds / min(-(-count // units), machine.threads)
+    relays = _relays(size, machine)
     invocations = units * (1 + relays)
     looks = units + seconds / RECORD_SECONDS
     seconds += invocations * machine.start_seconds
@@ -142,6 +146,33 @@ def files_cost(count: int, size: int, machine: Machine, prices: Prices) -> Cost:
         invocations=invocations,
         transitions=transitions,
     )
+
+
+def split_cost(
+    size: int, *, parts: int, segments: int, machine: Machine, prices: Prices, invocations: int | None = None
+) -> Cost:
+    """Of one file that several functions move, without what the job itself costs. Each segment takes so many
+    `invocations`, as many as its bytes need where none are stated. Raises PlanError as `job_cost` does."""
+    each = 1 + _relays(size // segments, machine) if invocations is None else invocations
+    count = segments * each + 1  # and FinishFile
+    # The bytes, as of one invocation that is never relayed: what segments take besides comes on top.
+    moved = files_cost(1, size, replace(machine, timeout_seconds=float("inf")), prices)
+    transitions = SPLIT_TRANSITIONS + segments * (ITERATION_TRANSITIONS + RELAY_TRANSITIONS * each)
+    started = count * machine.start_seconds * machine.memory_mb / 1024 * prices.lambda_arm_gb_second
+    return moved + Cost(
+        s3_requests=(parts + 2 - requests_of(size, machine)) * prices.s3_put,
+        compute=started + count * prices.lambda_request,
+        workflow=transitions * prices.transition,
+        # What a segment gave, and how far the file is.
+        table=(segments + 1) * (2 * prices.table_write + prices.table_read),
+        events_and_logs=count * LOG_BYTES_AN_INVOCATION / GIB * prices.log_gb,
+        invocations=count,
+        transitions=transitions,
+    )
+
+
+def _relays(size: int, machine: Machine) -> int:
+    return int(size / machine.rate / (machine.timeout_seconds * 0.9))
 
 
 def _progress_rows(size: int, machine: Machine) -> int:

@@ -11,7 +11,7 @@ import pytest
 from cli.load import load
 from cli.plan import Survey, plan
 from infra.settings import Settings
-from sluiceway.cost import Machine, Prices, files_cost, job_cost
+from sluiceway.cost import Machine, Prices, files_cost, job_cost, split_cost
 from tests.support.commands import sluiceway
 
 MIB, GIB, TB = 1024**2, 1024**3, 10**12
@@ -26,7 +26,7 @@ def survey(tmp_path: Path, entries: list[dict[str, Any]], *, settings: str = "",
     path.write_text(json.dumps({"source": {"type": "urls", "files": entries}, **job}))
     loaded = load(str(path))
     assert loaded.is_listed_here
-    return Survey.of(loaded.job, Settings.parse(dict(each.split("=") for each in settings.split())), loaded.tasks())
+    return Survey(loaded.job, Settings.parse(dict(each.split("=") for each in settings.split())), loaded.tasks())
 
 
 def test_small_files_share_invocations_as_dispatch_files_packs_them(tmp_path: Path) -> None:
@@ -49,11 +49,14 @@ def test_small_files_share_invocations_as_dispatch_files_packs_them(tmp_path: Pa
         (TB, {}, "large"),
         (TB, {"split": "crc"}, "split"),
         (9 * TB, {}, "refused"),
+        (7 * TB, {}, "impossible"),
+        (GIB, {"url": "http://files.example/plain"}, "forbidden"),
     ],
 )
 def test_each_file_goes_its_way(tmp_path: Path, size: int | None, more: dict[str, Any], way: str) -> None:
     found = survey(tmp_path, [entry(0, size, **more)], limits={"max_file_bytes": 8 * TB})
-    counts = {name: getattr(found.ways, name) for name in ("unknown", "batched", "single", "split", "large", "refused")}
+    names = ("unknown", "batched", "single", "split", "large", "refused", "impossible", "forbidden")
+    counts = {name: getattr(found.ways, name) for name in names}
     assert counts == dict.fromkeys(counts, 0) | {way: 1}
 
 
@@ -74,7 +77,31 @@ def test_the_cost_is_that_of_the_cost_function(tmp_path: Path) -> None:
 
 def test_a_large_file_costs_what_the_function_with_more_memory_does(tmp_path: Path) -> None:
     found = survey(tmp_path, [entry(0, TB)], limits={"max_file_bytes": TB})
-    assert found.cost == files_cost(1, TB, Machine(memory_mb=5120), Prices()) + job_cost([])
+    assert found.cost == job_cost([]) + files_cost(1, TB, Machine(memory_mb=5120), Prices())
+
+
+def test_a_split_file_costs_what_its_segments_do(tmp_path: Path) -> None:
+    found = survey(tmp_path, [entry(0, 3 * GIB)], settings="split_bytes=268435456", split="crc")
+    assert (found.ways.split, found.ways.segments) == (1, 12)
+    # ProcessFile, FinishFile, and the job's own four.
+    assert found.cost.invocations == 12 + 2 + 4
+    assert found.cost == job_cost([]) + split_cost(3 * GIB, parts=192, segments=12, machine=Machine(), prices=Prices())
+
+
+def test_files_of_mixed_sizes_cost_as_many_invocations_as_they_are_packed_into(tmp_path: Path) -> None:
+    found = survey(tmp_path, [entry(n, 40 * MIB) for n in range(10)] + [entry(n, 10) for n in range(10, 110)])
+    assert found.ways.batches == 10
+    assert found.cost.invocations == 10 + 4
+
+
+def test_files_that_will_not_be_moved_cost_nothing(tmp_path: Path) -> None:
+    files = [entry(0, 9 * TB), entry(1, 7 * TB), entry(2, GIB, url="http://files.example/plain"), entry(3, None)]
+    assert survey(tmp_path, files, limits={"max_file_bytes": 8 * TB}).cost == job_cost([])
+
+
+def test_hosts_that_the_settings_allow_are_permitted(tmp_path: Path) -> None:
+    files = [entry(0, GIB, url="http://files.example/plain")]
+    assert survey(tmp_path, files, settings="allowed_sources=files.example").ways.single == 1
 
 
 def test_settings_count(tmp_path: Path) -> None:
@@ -100,7 +127,7 @@ def test_a_list_that_is_elsewhere_is_not_counted(tmp_path: Path, capsys: pytest.
     told = json.loads(capsys.readouterr().out)
     assert (told["status"], told["files"]) == ("VALID", None)
     assert plan("s3://jobs/requests/files.csv", [], as_json=False) == 0
-    assert "once an s3:// list has been read" in capsys.readouterr().out
+    assert "once its list has been read" in capsys.readouterr().out
 
 
 def test_every_mistake_is_named_and_nothing_is_written(tmp_path: Path) -> None:
