@@ -18,7 +18,7 @@ from typing import Any
 
 import typer
 
-from cli.arguments import TARGET, web_host
+from cli.arguments import TARGET
 from cli.exits import Exit, of_file
 from cli.signals import terminated_as_interrupt
 from cli.trust import hint
@@ -26,6 +26,7 @@ from sluiceway.errors import SinkDeniedError, SinkError, SluicewayError
 from sluiceway.jobs.files import FileResult, FileTask
 from sluiceway.jobs.states import FileState
 from sluiceway.redact import redact_text
+from sluiceway.source.policy import wrong_url
 from sluiceway.transfer.digest import ALGORITHMS, normalise
 
 MIB = 1024**2
@@ -199,8 +200,7 @@ def _s3(connections: int, ca_bundle: str | None) -> Any:
 
 
 def _url(text: str) -> str:
-    if not web_host(text):
-        expected = "an http:// or https:// URL with a host"
+    if expected := wrong_url(text):
         raise typer.BadParameter(f"expected {expected}, found {redact_text(text)!r}", param_hint="URL")
     return text
 

@@ -16,10 +16,11 @@ GOOD = ["https://example.org/a", "s3://bucket/key"]
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["ftp://example.org/a", "s3://b/k"], ["URL", "http:// or https://", "'ftp://example.org/a'"]),
+        (["ftp://example.org/a", "s3://b/k"], ["URL", "a URL like https://host/path", "'ftp://example.org/a'"]),
         (["ftp://me:planted@example.org/a?sig=planted", "s3://b/k"], ["URL", "'ftp://example.org/a?redacted'"]),
-        (["https:///a", "s3://b/k"], ["URL", "with a host"]),
-        (["https://[::1/a", "s3://b/k"], ["URL", "expected an http"]),
+        (["https:///a", "s3://b/k"], ["URL", "a URL that names a host"]),
+        (["https://example.org/a b", "s3://b/k"], ["URL", "without spaces", "'https://example.org/a b'"]),
+        (["https://[::1/a", "s3://b/k"], ["URL", "IPv6 in brackets"]),
         (["https://example.org/a", "bucket/key"], ["s3://BUCKET/KEY", "'bucket/key'"]),
         (["https://example.org/a", "s3://bucket"], ["s3://BUCKET/KEY", "'s3://bucket'"]),
         (["https://example.org/a", "s3://bucket/"], ["s3://BUCKET/KEY", "'s3://bucket/'"]),
@@ -91,7 +92,7 @@ def test_a_wrong_argument_is_an_object_on_stdout_where_json_was_asked_for() -> N
     assert (ended.code, len(ended.stdout.splitlines())) == (2, 1)
     assert (ended.json["job_id"], ended.json["status"]) == (None, "INVALID")
     assert ended.json["error"]["type"] == "InvalidArgumentError"
-    assert "expected an http:// or https:// URL with a host, found 'x'" in ended.json["error"]["message"]
+    assert "expected a URL like https://host/path, found 'x'" in ended.json["error"]["message"]
     assert "Error: Invalid value for URL" in ended.stderr
 
 
