@@ -32,6 +32,9 @@ MAX_BARS = 12
 MAX_PROBLEMS = 20
 # What a list has room for of an export API's words.
 LISTED_CHARS = 30
+# What the columns beside an id need to be read; and room for a line of a list that no terminal bounds.
+LEAST_BESIDE_ID = 53
+PIPED_CHARS = 400
 COLOURS = {"stored": "green", "skipped": "cyan", "rejected": "red", "failed": "red", "cancelled": "yellow"}
 
 
@@ -184,16 +187,24 @@ def _status(job: Mapping[str, Any]) -> str:
 
 
 def print_jobs(jobs: Iterable[Mapping[str, Any]]) -> None:
-    """A line a job, on stdout, as `list --json` has them."""
-    table = Table("job", "status", "files", "bytes", "started (UTC)", "seconds", box=None, header_style="bold")
-    for job in jobs:
+    """A line a job, on stdout, as `list --json` has them. An id is what the other commands are given, so it stands
+    whole however narrow the terminal is; the other columns are folded."""
+    listed = list(jobs)
+    widest = max((len(job["job_id"]) for job in listed), default=0)
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("job", no_wrap=True, min_width=widest)
+    # A date is never broken.
+    for name, least in {"status": 1, "files": 1, "bytes": 1, "started (UTC)": 10, "seconds": 1}.items():
+        table.add_column(name, overflow="fold", min_width=least)
+    for job in listed:
         total = "?" if job["files_total"] is None else job["files_total"]
         files = f"{sum(job['files'].values())}/{total}"
         started = job["created_at"][:19].replace("T", " ")
         table.add_row(
-            Text(job["job_id"], no_wrap=True, overflow="fold"), Text(_status(job)), files, decimal(job["bytes"]),
-            started, f"{job['seconds']:.0f}",
-        )  # fmt: skip
+            Text(job["job_id"]), Text(_status(job)), files, decimal(job["bytes"]), started, f"{job['seconds']:.0f}"
+        )
     console = Console()
-    # A list that goes into a pipe is not cut to the width of a terminal that is not there.
-    console.print(table, width=None if console.is_terminal else 200, highlight=False)
+    # What is wider than its console Rich cuts, and a pipe's counts as 80 columns.
+    width = max(console.width, widest + LEAST_BESIDE_ID) if console.is_terminal else PIPED_CHARS
+    # Without a height Rich does not take the width from us where the terminal is a dumb one.
+    Console(width=width, height=console.height).print(table, highlight=False)

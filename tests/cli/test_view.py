@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from cli.follow import outcome
 from cli.jobs import InFlight, JobView
@@ -121,6 +122,55 @@ def test_a_report_and_a_list_tell_how_far_the_export_is(capsys: pytest.CaptureFi
     assert shown.count("[50%]") == 2
     assert "EXPORTING ([50%])" in shown
     assert "started (UTC)" in shown
+
+
+def listed(job_id: str) -> dict[str, Any]:
+    return {"job_id": job_id, "status": "COMPLETED_WITH_FAILURES", "created_at": "2026-11-23T10:00:00+00:00",
+            "seconds": 1.0, "files": {"stored": 1000}, "files_total": 1000, "bytes": 10**9}  # fmt: skip
+
+
+IDS = ["one-20261128T023443Z-pdtfac", "a" * 80]
+
+
+@pytest.mark.parametrize("environment", [{}, {"FORCE_COLOR": "1", "TERM": "xterm"}], ids=["a pipe", "a terminal"])
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+@pytest.mark.parametrize("ids", [IDS[:1], IDS])
+def test_a_list_shows_every_id_whole(
+    ids: list[str],
+    columns: str,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in {"COLUMNS": columns, **environment}.items():
+        monkeypatch.setenv(name, value)
+    print_jobs(map(listed, ids))
+    shown = capsys.readouterr().out
+    assert [line.split()[0] for line in shown.splitlines() if line.startswith(tuple(ids))] == ids
+    assert "…" not in shown
+
+
+def test_in_eighty_columns_a_list_of_automatic_ids_keeps_to_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in {"COLUMNS": "80", "FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm"}.items():
+        monkeypatch.setenv(name, value)
+    print_jobs([listed(IDS[0])])
+    lines = Text.from_ansi(capsys.readouterr().out).plain.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.startswith(IDS[0]) and "2026-11-23" in line for line in lines)
+
+
+def test_a_list_that_is_piped_has_one_line_a_job(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    print_jobs(map(listed, IDS))
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [
+        [job_id, "COMPLETED_WITH_FAILURES", "1000/1000", "1.0", "GB", "2026-11-23", "10:00:00", "1"] for job_id in IDS
+    ]
 
 
 @pytest.mark.parametrize(
