@@ -44,8 +44,9 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job at one moment. `error` is {"type", "message"} or None; totals are None until the files are listed.
-    Times are ISO 8601 in UTC: when this run was created, and when it ended."""
+    """A job at one moment. `error` is {"type", "message"} or None; totals are None until the files are listed, and
+    `bytes_total` is where a file has no known size. Times are ISO 8601 in UTC: when this run was created, and when it
+    ended."""
 
     job_id: str
     state: JobState

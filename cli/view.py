@@ -114,7 +114,8 @@ def _line(job: JobView, rate: float) -> str:
     ended = sum(job.counts.files.values())
     files = _files(job, ended)
     by_state = ", ".join(f"{count} {state}" for state, count in job.counts.files.items() if count)
-    of = f" of {decimal(job.bytes_total)}" if job.bytes_total else ""
+    # A source may send more than its list said: what is exceeded already is no total.
+    of = f" of {decimal(job.bytes_total)}" if job.bytes_total and job.bytes <= job.bytes_total else ""
     flying = f", {len(job.in_flight)} in flight" if job.in_flight else ""
     counted = f" ({by_state})" if by_state else ""
     speed = f"{decimal(int(rate))}/s"

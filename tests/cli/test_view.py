@@ -53,6 +53,13 @@ def test_a_line_tells_files_by_state_bytes_rate_and_what_is_in_flight() -> None:
     assert line == ("acme[1] TRANSFERRING 4/10 files (3 stored, 1 failed) 1.5 MB of 4.0 MB, 750.0 kB/s, 1 in flight")
 
 
+@pytest.mark.parametrize("total", [None, 0, 5], ids=["sizes unknown", "empty files", "more has come than was stated"])
+def test_without_a_total_that_can_be_right_a_line_tells_only_what_has_moved(total: int | None) -> None:
+    flying = (InFlight("big", 500_000, None),)
+    (line,) = plain([(0.0, view(bytes_total=total, in_flight=flying))])
+    assert line == "acme[1] TRANSFERRING 4/10 files (3 stored, 1 failed) 1.5 MB, 0 bytes/s, 1 in flight"
+
+
 def test_the_line_of_an_ended_job_tells_its_mean_rate_and_not_that_of_the_last_moment() -> None:
     times = {"created_at": "2026-11-23T10:00:00+00:00", "ended_at": "2026-11-23T10:00:08+00:00"}
     _, line = plain([(0.0, view()), (60.0, view(JobState.COMPLETED, **times))])

@@ -37,8 +37,8 @@ PROGRESS_KEEP_SECONDS = 3600
 @dataclass(frozen=True, slots=True)
 class JobRow:
     """A job as the table has it. Times are ISO 8601 in UTC. `files_total` and `bytes_total` are None until the
-    manifest of this run is written; `bytes_total` sums the stated sizes only. `announced` is the state the event
-    bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
+    manifest of this run is written; `bytes_total` also where a file has no known size. `announced` is the state the
+    event bus was told last; `error` is {"type", "message"}; `task_token` waits for an answer. `decision` is what an
     all-or-nothing job has come to: COMMIT or ABORT. `created_at` is this run's start, `begun_at` the first's.
     `links_renewable`: its source lists the files anew with fresh links; `links_round` counts how often it did,
     `links_seen` for how many files so far. `redrives` counts those of the execution that the job has gone on after,

@@ -29,11 +29,16 @@ LARGEST = 2**64 - 1
 
 @dataclass(slots=True)
 class Totals:
-    """`bytes` sums the stated sizes. `units` is known only at the end."""
+    """`bytes` sums the sizes; None once a file has come that states none. `units` is known only at the end."""
 
     files: int = 0
-    bytes: int = 0
+    bytes: int | None = 0
     units: int = 0
+
+    def add(self, size: int | None) -> None:
+        """Another file. The sum of some of the sizes would be taken for that of all."""
+        self.files += 1
+        self.bytes = None if self.bytes is None or size is None else self.bytes + size
 
 
 class Lists:
@@ -54,8 +59,7 @@ class Lists:
     def add(self, task: FileTask, *, is_wanted: bool = True) -> None:
         """`is_wanted` False lists a file that needs no work."""
         line = task.to_line()
-        self.totals.files += 1
-        self.totals.bytes += task.size or 0
+        self.totals.add(task.size)
         if not is_wanted:
             self._large.write(line)
         elif task.size is not None and is_batched(task.size, self._services.config.batch_bytes):

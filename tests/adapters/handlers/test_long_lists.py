@@ -81,6 +81,19 @@ def test_the_largest_files_come_first_and_unknown_ones_before_them(
     assert sizes == [[None]] * 4 + [[90_000_000]] * 4 + [[70_000_000]] * 4 + [[10, 30, 10], [30, 10, 30], [10, 30]]
 
 
+@pytest.mark.parametrize("unknown", [(), (0,), (3, 9), (19,)])
+@pytest.mark.parametrize("looked", [2, PLENTY])
+def test_a_job_has_a_total_of_bytes_only_where_every_size_is_known(
+    deployment: Deployment, source: SourceServer, unknown: tuple[int, ...], looked: int
+) -> None:
+    files = [{**each, "size": None if n in unknown else n} for n, each in enumerate(entries(source))]
+    lines = [{name: value for name, value in each.items() if value is not None} for each in files]
+    owner = begin(deployment, {"job_id": JOB, "source": {"type": "urls", "files": lines}})
+    dispatch(deployment, owner, looked)
+    job = deployment.jobs.get(JOB)
+    assert (job.files_total, job.bytes_total) == (20, None if unknown else sum(range(20)))
+
+
 def test_two_files_with_one_target_are_refused_across_the_cut(deployment: Deployment, source: SourceServer) -> None:
     files = list(entries(source))
     files[17]["key"] = files[2]["key"]
