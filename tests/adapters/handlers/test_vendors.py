@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sluiceway.errors import InvalidJobError
 from sluiceway.spec import load_job
 from sluiceway.spec.presets import names
 from tests.support.deployment import Deployment
@@ -271,19 +270,6 @@ def test_a_document_wins_over_its_preset(deployment: Deployment, source: SourceS
     }
     mapping = {"status_mapping": {"completed": ["FERTIG"]}}
     assert deployment.run(job("rest", {"url": source.url("/exports")}, poll=mapping))["status"] == "COMPLETED"
-
-
-@pytest.mark.parametrize(
-    ("preset", "values", "told"),
-    [
-        ("salesforce", {}, "expected preset to be one of amazon-sp-report, rest, salesforce-bulk-query, shopify-bulk"),
-        ("rest", {}, "expected with to hold url"),
-        ("rest", {"url": "https://h", "uri": "x"}, "expected with to hold nothing but url"),
-    ],
-)
-def test_a_preset_says_what_it_needs(preset: str, values: dict[str, str], told: str) -> None:
-    with pytest.raises(InvalidJobError, match=told):
-        load_job(job(preset, values), "x")
 
 
 @pytest.mark.parametrize("preset", names())
