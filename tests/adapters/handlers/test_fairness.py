@@ -26,6 +26,16 @@ def document(source: SourceServer, count: int, **limits: int) -> dict[str, objec
     return {"job_id": "fair", "source": {"type": "urls", "files": files}, "limits": limits}
 
 
+@pytest.mark.parametrize(("limits", "most"), [({}, 100), ({"max_concurrency": 7}, 7), ({"max_concurrency": 5000}, 100)])
+def test_a_job_that_asks_for_more_files_at_once_than_the_setting_gets_the_setting(
+    deployment: Deployment, source: SourceServer, limits: dict[str, int], most: int
+) -> None:
+    execution = deployment.new_execution()
+    deployment.start(document(source, 1, **limits), execution)
+    answer = deployment.invoke("dispatch_files", {"job_id": "fair", "execution": execution})
+    assert answer["max_concurrency"] == most
+
+
 def test_no_more_files_of_a_host_are_asked_for_at_once_than_the_job_allows(
     deployment: Deployment, source: SourceServer
 ) -> None:
