@@ -66,7 +66,8 @@ class Loaded:
 
 def load(text: str, *, job_id: str | None = None, now: datetime | None = None) -> Loaded:
     """`text` is the path of a job or a manifest, or the address of a manifest; `job_id` replaces the job's own. Raises
-    InvalidJobError naming each wrong field, or the file that cannot be read, DuplicateTargetError naming both files."""
+    InvalidJobError naming each wrong field, or the file that cannot be read, DuplicateTargetError naming both files of
+    each pair."""
     try:
         return _loaded(text, {} if job_id is None else {"job_id": job_id}, now)
     except OSError as error:

@@ -9,7 +9,7 @@ import json
 import sys
 
 from cli.exits import Exit
-from sluiceway.errors import InvalidJobError, JobError
+from sluiceway.errors import DuplicateTargetError, InvalidJobError, JobError
 from sluiceway.spec.mistakes import without_secrets
 
 
@@ -18,6 +18,8 @@ def refuse(job: str, error: JobError | ValueError, *, as_json: bool) -> Exit:
     settings given with --set."""
     if isinstance(error, InvalidJobError):
         lines = [str(mistake) for mistake in error.mistakes]
+    elif isinstance(error, DuplicateTargetError):
+        lines = list(error.pairs)
     else:
         lines = str(error).splitlines()
     print(

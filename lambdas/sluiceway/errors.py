@@ -213,7 +213,11 @@ class InvalidJobError(JobError):
 
 
 class DuplicateTargetError(JobError):
-    """Two files of one job would land at the same bucket and key."""
+    """Two files of one job would land at the same bucket and key. `pairs` says so of each two of them."""
+
+    def __init__(self, pairs: list[str]) -> None:
+        super().__init__("; ".join(pairs))
+        self.pairs = tuple(pairs)
 
 
 class SegmentsMissingError(JobError):

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cli.exits import Exit
 from cli.load import load
+from cli.plan import plan
 from sluiceway.errors import DuplicateTargetError, InvalidJobError
 from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.report import failed_line
@@ -126,6 +128,60 @@ def test_two_files_of_one_target_are_refused_with_both_urls(tmp_path: Path) -> N
         load(str(path))
     assert "https://one.example/a" in str(caught.value)
     assert "https://two.example/a" in str(caught.value)
+
+
+def listed(tmp_path: Path, name: str, urls: list[str], sizes: list[str]) -> Path:
+    """A CSV of these files, or a job with the same of them in itself."""
+    path = tmp_path / name
+    if name.endswith(".csv"):
+        path.write_text("\n".join(["url,size", *map(",".join, zip(urls, sizes, strict=True))]))
+    else:
+        files = [{"url": url, "size": int(size)} for url, size in zip(urls, sizes, strict=True)]
+        path.write_text(json.dumps({"source": {"type": "urls", "files": files}}))
+    return path
+
+
+def test_wrong_fields_are_told_before_files_of_one_target(tmp_path: Path) -> None:
+    urls = [f"https://e.org/{name}" for name in "aabbcc"]
+    path = listed(tmp_path, "a.csv", urls, ["5", "5", "-1", "zz", "1", "2"])
+    with pytest.raises(InvalidJobError) as caught:
+        load(str(path))
+    assert [mistake.path for mistake in caught.value.mistakes] == ["a.csv line 4, size", "a.csv line 5, size"]
+
+
+@pytest.mark.parametrize(
+    ("name", "places"),
+    [
+        ("a.csv", [f"a.csv line {n + 2}" for n in range(6)]),
+        ("a.json", [f"source.files[{n}]" for n in range(6)]),
+    ],
+)
+def test_every_two_files_of_one_target_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, places: list[str]
+) -> None:
+    urls = [f"https://e.org/{letter}" for letter in "abbcac"]
+    path = listed(tmp_path, name, urls, ["1"] * 6)
+    assert duplicates_of(path).pairs == tuple(
+        f"two files would land at {urls[first].rpartition('/')[2]!r} in the landing bucket: {urls[first]} "
+        f"({places[first]}) and {urls[second]} ({places[second]}); give each a key of its own"
+        for first, second in ((1, 2), (0, 4), (3, 5))
+    )
+    assert plan(str(path), [], as_json=True) is Exit.INVALID
+    told = capsys.readouterr()
+    assert told.err.splitlines()[1:] == [f"  {pair}" for pair in duplicates_of(path).pairs]
+    assert json.loads(told.out)["error"]["message"] == str(duplicates_of(path))
+
+
+def test_of_very_many_the_first_hundred_pairs_are_told(tmp_path: Path) -> None:
+    urls = [f"https://e.org/{n % 150}" for n in range(300)]
+    pairs = duplicates_of(listed(tmp_path, "a.csv", urls, ["1"] * 300)).pairs
+    assert (len(pairs), [line in pairs[-1] for line in ("line 101)", "line 251)")]) == (100, [True, True])
+
+
+def duplicates_of(path: Path) -> DuplicateTargetError:
+    with pytest.raises(DuplicateTargetError) as caught:
+        load(str(path))
+    return caught.value
 
 
 def test_a_file_that_is_not_there_is_named() -> None:

@@ -248,22 +248,29 @@ def read_more(
 
 
 def refuse_duplicates(tasks: Iterable[FileTask], entries: Callable[[], Iterable[Entry]]) -> Iterator[FileTask]:
-    """Passes tasks on. Raises DuplicateTargetError at the second that has a target already taken. Keeps 16 bytes a task
-    and no URL; `entries` reads the list anew, to find both."""
+    """Passes tasks on until one has a target already taken. Then the rest is only looked at, for what is wrong with a
+    single entry is told before; at the end comes a DuplicateTargetError with each such pair, up to a hundred. Keeps 16
+    bytes a task and no URL; `entries` reads the list anew, to find both."""
     seen: dict[bytes, int] = {}
+    twice: list[tuple[int, int, str, str]] = []
     for task in tasks:
         # An empty segment or NUL cannot be in either part, so the pair has one spelling.
         target = hashlib.sha256(f"{task.bucket}\0{task.key}".encode()).digest()[:16]
         first = seen.setdefault(target, task.n)
-        if first != task.n:
-            same = [entry for n, entry in enumerate(entries()) if n in (first, task.n)]
-            files = [(FileEntry.model_validate(entry.raw).url, entry.where) for entry in same]
-            raise duplicate_target(task.bucket, task.key, *files)
-        yield task
+        if first != task.n and len(twice) < MAX_MISTAKES:
+            twice.append((first, task.n, task.bucket, task.key))
+        if not twice:
+            yield task
+    if twice:
+        wanted = {n for pair in twice for n in pair[:2]}
+        same = {n: entry for n, entry in enumerate(entries()) if n in wanted}
+        files = {n: (FileEntry.model_validate(entry.raw).url, entry.where) for n, entry in same.items()}
+        raise DuplicateTargetError([same_target(bucket, key, files[a], files[b]) for a, b, bucket, key in twice])
 
 
-def duplicate_target(bucket: str, key: str, *files: tuple[str, str]) -> DuplicateTargetError:
-    """`files` are the URL of each and its place in the list; `bucket` is empty where the deployment's own is meant."""
+def same_target(bucket: str, key: str, *files: tuple[str, str]) -> str:
+    """What is told of two files with one target: `files` are the URL of each and its place in the list; `bucket` is
+    empty where the deployment's own is meant."""
     target = f"s3://{bucket}/{key}" if bucket else f"{key!r} in the landing bucket"
     shown = " and ".join(f"{redact_url(url)} ({where})" for url, where in files)
-    return DuplicateTargetError(f"two files would land at {target}: {shown}; give each a key of its own")
+    return f"two files would land at {target}: {shown}; give each a key of its own"

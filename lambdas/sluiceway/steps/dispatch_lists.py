@@ -6,7 +6,7 @@ of unknown size come first, small ones follow. Holds none of the lists, only wha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -80,15 +80,15 @@ class Lists:
             "totals": asdict(self.totals),
         }
 
-    def find(self, *numbers: int) -> list[FileTask]:
-        """The tasks of these numbers, in this order."""
+    def find(self, numbers: Collection[int]) -> dict[int, FileTask]:
+        """The tasks of these numbers."""
         found: dict[int, FileTask] = {}
         for pieces in (self._large, self._small):
             for line in pieces.stream():
                 task = FileTask.from_line(line)
                 if task.n in numbers:
                     found[task.n] = task
-        return [found[n] for n in numbers]
+        return found
 
     def write(self) -> Totals:
         """Both objects appear, or after an error neither is changed."""

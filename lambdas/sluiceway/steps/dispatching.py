@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
-from itertools import islice
+from itertools import accumulate, islice
 from typing import Any
 
 from sluiceway.aws.file_table import BATCH_KEYS
 from sluiceway.aws.rows import JobRow
-from sluiceway.errors import FieldError, InvalidJobError
+from sluiceway.errors import DuplicateTargetError, FieldError, InvalidJobError
 from sluiceway.exports import sources
 from sluiceway.exports.adopting import adopt
 from sluiceway.exports.blocks import Position
@@ -22,7 +22,7 @@ from sluiceway.jobs.files import FileTask
 from sluiceway.jobs.states import JobState
 from sluiceway.landing.relaying import TimeLeft
 from sluiceway.spec import Job, load_job, read_more
-from sluiceway.spec.entries import duplicate_target, without_credentials
+from sluiceway.spec.entries import same_target, without_credentials
 from sluiceway.spec.mistakes import MAX_MISTAKES
 from sluiceway.steps.announcing import announce_job
 from sluiceway.steps.dispatch_lists import Lists, Totals
@@ -33,6 +33,8 @@ from sluiceway.steps.relisting import add_missing
 from sluiceway.steps.targets import Targets
 from sluiceway.wiring import Services
 
+# Keys and links may be long: the text has to fit an error of Step Functions, which cuts one at 32,768 characters.
+PAIRS_CHARS = 16_000
 READ, READ_OLD, JUDGE, WRITE = "read", "read-old", "judge", "write"
 
 
@@ -131,12 +133,22 @@ class Dispatch:
                 self.lists.add(split, is_wanted=is_wanted(self.row, known.get(task.file_id)))
 
     def _judge(self) -> None:
-        twice, missing = self.targets.judge()
-        if twice is not None:
-            first, second = self.lists.find(*twice)
-            files = [(task.url, f"file {task.n + 1}") for task in (first, second)]
-            raise duplicate_target(first.bucket, first.key, *files)
+        twice, missing = self.targets.judge(MAX_MISTAKES)
+        if twice:
+            found = self.lists.find({n for pair in twice for n in pair})
+            raise DuplicateTargetError(_fitting([_same_target(found[first], found[second]) for first, second in twice]))
         add_missing(self.services, self.row, missing, self.lists)
+
+
+def _same_target(first: FileTask, second: FileTask) -> str:
+    files = [(task.url, f"file {task.n + 1}") for task in (first, second)]
+    return same_target(first.bucket, first.key, *files)
+
+
+def _fitting(pairs: list[str]) -> list[str]:
+    """The first of them, and those behind it that there is room for."""
+    ends = accumulate(map(len, pairs))
+    return [pair for n, (pair, end) in enumerate(zip(pairs, ends, strict=True)) if n == 0 or end <= PAIRS_CHARS]
 
 
 class _Counted:

@@ -6,8 +6,10 @@ side where they name the same target.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import groupby, takewhile
+from operator import itemgetter
 
 from sluiceway.jobs.files import FileTask
 from sluiceway.pieces import Saved, SortedRecords
@@ -35,22 +37,30 @@ class Targets:
     def save(self) -> list[tuple[str, int]]:
         return self._records.save()
 
-    def judge(self) -> tuple[tuple[int, int] | None, Iterator[int]]:
-        """The numbers of two files that land at the same place, the first such pair of the list; and the offsets of the
-        old files that are missing, in order."""
-        twice: tuple[int, int] | None = None
+    def judge(self, most: int) -> tuple[list[tuple[int, int]], Iterator[int]]:
+        """The numbers of each two files that land at the same place, the first `most` such pairs of the list; and the
+        offsets of the old files that are missing, in order."""
         missing = SortedRecords(self._services, self._folder, "missing", PLACE_BYTES)
-        for _, group in groupby(self._records.merged(), key=lambda record: record[:ID_BYTES]):
-            same = list(group)
-            fresh = [_place(record) for record in same if record[ID_BYTES:-PLACE_BYTES] == FRESH]
-            if len(fresh) > 1 and (twice is None or fresh[1] < twice[1]):
-                twice = fresh[0], fresh[1]
-            if not fresh:
-                missing.add(same[0][-PLACE_BYTES:])
+        twice = heapq.nsmallest(most, self._twice(missing), key=itemgetter(1))
         return twice, map(_place, missing.merged())
+
+    def _twice(self, missing: SortedRecords) -> Iterator[tuple[int, int]]:
+        """Every file of the list whose place was taken, behind the first file there. Where only old files land, the
+        first goes to `missing`."""
+        for _, group in groupby(self._records.merged(), key=lambda record: record[:ID_BYTES]):
+            first = next(group)
+            if not _is_fresh(first):
+                missing.add(first[-PLACE_BYTES:])
+                continue
+            # In their order: fresh ones before old ones.
+            yield from ((_place(first), _place(record)) for record in takewhile(_is_fresh, group))
 
     def _add(self, task: FileTask, kind: bytes, place: int) -> None:
         self._records.add(bytes.fromhex(task.file_id) + kind + place.to_bytes(PLACE_BYTES, "big"))
+
+
+def _is_fresh(record: bytes) -> bool:
+    return record[ID_BYTES:-PLACE_BYTES] == FRESH
 
 
 def _place(record: bytes) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sluiceway.errors import CannotResumeError, DuplicateTargetError, InvalidJobError, ListChangedError
+from sluiceway.steps import dispatching
 from sluiceway.steps.dispatching import dispatch_files
 from tests.adapters.handlers.long_lists import JOB, PLENTY, begin, complete, dispatch, entries, listed, looks, objects
 from tests.support.deployment import Deployment
@@ -101,6 +102,40 @@ def test_two_files_with_one_target_are_refused_across_the_cut(deployment: Deploy
     with pytest.raises(DuplicateTargetError) as caught:
         dispatch(deployment, owner, 2)
     assert "/f2" in str(caught.value) and "/f17" in str(caught.value) and "s3cret" not in str(caught.value)
+
+
+def refused_pairs(deployment: Deployment, files: list[dict[str, Any]]) -> tuple[str, ...]:
+    owner = begin(deployment, {"job_id": JOB, "source": {"type": "urls", "files": files}})
+    with pytest.raises(DuplicateTargetError) as caught:
+        dispatch(deployment, owner, 2)
+    assert str(caught.value) == "; ".join(caught.value.pairs)
+    return caught.value.pairs
+
+
+def test_every_two_files_with_one_target_are_told_in_the_order_of_the_list(
+    deployment: Deployment, source: SourceServer
+) -> None:
+    files = list(entries(source))
+    pairs = [(5, 7), (2, 9), (4, 12), (2, 17)]
+    for first, second in pairs:
+        files[second]["key"] = files[first]["key"]
+    told = refused_pairs(deployment, files)
+    places = [f"/f{a}?redacted (file {a + 1}) and {source.url(f'/f{b}')}?redacted (file {b + 1})" for a, b in pairs]
+    assert [place in pair for place, pair in zip(places, told, strict=True)] == [True] * 4
+
+
+def test_of_very_many_pairs_as_many_are_told_as_are_of_use_and_there_is_room_for(
+    deployment: Deployment, source: SourceServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = list(entries(source))
+    for file in files[1:]:
+        file["key"] = files[0]["key"]
+    monkeypatch.setattr(dispatching, "MAX_MISTAKES", 7)
+    told = refused_pairs(deployment, files)
+    assert [f"(file {n})" in pair for n, pair in enumerate(told, start=2)] == [True] * 7
+    for room, number in ((1, 1), (len(told[0]) * 2, 2)):
+        monkeypatch.setattr(dispatching, "PAIRS_CHARS", room)
+        assert len(dispatching._fitting(list(told))) == number
 
 
 def test_the_mistakes_of_a_list_are_gathered_across_the_cut(deployment: Deployment, source: SourceServer) -> None:
