@@ -39,17 +39,21 @@ def make_folder(landed: Path) -> None:
 def running_engine(
     landed: Path, settings: Mapping[str, str], secrets: Secrets | None, progress: JobProgress, *, port: int = 0
 ) -> Iterator[Engine]:
-    """Raises InvalidJobError where the folder cannot be used or no job can be put there for want of space, and what
-    Engine raises otherwise."""
+    """Raises InvalidJobError where the folder cannot be used or no job can be put there, for want of space or of a
+    permission, and what Engine raises otherwise."""
     progress.doing("setting up the engine")
     # Here, not above: moto and CDK take seconds to import, and a wrong argument needs neither.
     from botocore.exceptions import ClientError
 
     from local.engine import Engine
     from local.folder import FolderUnusableError
-    from local.s3_errors import FULL, TAKEN
+    from local.s3_errors import DENIED, FULL, TAKEN
 
-    expected = {FULL: "a folder with space for the job", TAKEN: "a folder, or nothing yet, for each bucket"}
+    expected = {
+        DENIED: "a folder whose every part can be made and written to",
+        FULL: "a folder with space for the job",
+        TAKEN: "a folder, or nothing yet, for each bucket",
+    }
 
     def on_step(step: str) -> None:
         progress.doing(f"setting up the engine: {step}")

@@ -18,7 +18,7 @@ from local import s3_checksums as checksums
 from local import s3_listing as listing
 from local import s3_xml as xml
 from local.http import FileBody, Request, Response
-from local.s3_errors import S3Error, no_space
+from local.s3_errors import S3Error, of_disk
 from local.s3_files import check_key
 from local.s3_index import ObjectRecord
 from local.s3_multipart import Multipart
@@ -61,8 +61,8 @@ class S3:
         try:
             return self._dispatch(_call(request))
         except OSError as error:
-            if full := no_space(error, self.store.root):
-                raise full from error
+            if refused := of_disk(error, self.store.root):
+                raise refused from error
             raise
 
     def _dispatch(self, call: Call) -> Response:

@@ -10,9 +10,11 @@ import os
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+DENIED = "AccessDenied"
 FULL = "InsufficientStorage"
 TAKEN = "BucketAlreadyExists"
 _STATUS = {
+    DENIED: 403,
     "BadDigest": 400,
     TAKEN: 409,
     "BucketAlreadyOwnedByYou": 409,
@@ -44,6 +46,8 @@ _STATUS = {
 
 # No space, no quota, or a file larger than the process may write.
 _FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+# The mode of a folder, a mark of the file system on it, or a file system that is only read.
+_DENIED_ERRNOS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 class S3Error(Exception):
@@ -92,11 +96,22 @@ def no_such_upload(upload_id: str) -> S3Error:
     )
 
 
-def no_space(error: OSError, folder: Path) -> S3Error | None:
-    """What a write to a disk that takes no more comes to; None for any other error."""
-    if error.errno is None or error.errno not in _FULL_ERRNOS:
-        return None
-    return S3Error(FULL, f"{os.strerror(error.errno).lower()}: {folder}")
+def of_disk(error: OSError, landed: Path) -> S3Error | None:
+    """What a write to a disk that takes no more comes to, and one to where none may write; None for any other error."""
+    if error.errno in _FULL_ERRNOS:
+        return S3Error(FULL, f"{os.strerror(error.errno).lower()}: {landed}")
+    if error.errno in _DENIED_ERRNOS:
+        return S3Error(DENIED, f"{os.strerror(error.errno).lower()}: {_denied_at(error, landed)}")
+    return None
+
+
+def _denied_at(error: OSError, landed: Path) -> Path:
+    """The folder in which something could not be made, or the very thing that is there and cannot be used."""
+    named = error.filename2 or error.filename  # of a rename, where it would have led
+    if named is None:
+        return landed
+    path = Path(named)
+    return path if not error.filename2 and os.path.exists(path) else path.parent
 
 
 def precondition_failed(condition: str) -> S3Error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 BUSY_SECONDS = 60.0
+_PRIMARY_CODE = 0xFF  # what stands above it in an error's code tells the kind further
 _LAST = "\U0010ffff"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS objects (
@@ -74,6 +75,7 @@ class Index:
     """The rows in `file`. Raises sqlite3.DatabaseError where that is something else."""
 
     def __init__(self, file: Path) -> None:
+        self._file = file
         self._lock = threading.RLock()
         self._db = sqlite3.connect(file, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -90,8 +92,9 @@ class Index:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Excludes every other transaction on this index. Raises OSError with ENOSPC when the disk is full."""
-        with self._lock, _full_disk_as_os_error():
+        """Excludes every other transaction on this index. Raises OSError with ENOSPC when the disk is full,
+        with EACCES when the database cannot be written."""
+        with self._lock, _disk_as_os_error(self._file):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield
@@ -155,12 +158,14 @@ class Index:
 
 
 @contextmanager
-def _full_disk_as_os_error() -> Iterator[None]:
+def _disk_as_os_error(file: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
         if error.sqlite_errorcode == sqlite3.SQLITE_FULL:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        if error.sqlite_errorcode & _PRIMARY_CODE == sqlite3.SQLITE_READONLY:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(file)) from error
         raise
 
 

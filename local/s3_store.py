@@ -112,6 +112,8 @@ class Store:
         if private:
             self._private.add(bucket)
             (self.root / bucket).chmod(0o700)
+        with tempfile.TemporaryFile(dir=self.root / bucket):
+            pass  # where none can be made no object can: told now and not at the end of the first file
 
     def delete_bucket(self, bucket: str) -> None:
         self.need_bucket(bucket)
