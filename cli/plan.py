@@ -51,12 +51,12 @@ class Ways:
 
 class Survey:
     """The `ways` and the `cost` of a job's `tasks`. Files of unknown size, and those that will not be moved, are in no
-    cost."""
+    cost. `most` is how many bytes a file of the job may have."""
 
     def __init__(self, job: Job, settings: Settings, tasks: Iterable[FileTask]) -> None:
         self.job, self.settings = job, settings
         self.ways, self.cost = Ways(), job_cost([])
-        self._most = job.limits.max_file_bytes or settings.max_file_bytes
+        self.most = job.limits.max_file_bytes or settings.max_file_bytes
         self._policy = UrlPolicy(settings.allowed_sources, only_hosts=settings.only_hosts)
         self._small = self._machine(settings.process_file_memory_mb)
         self._large = self._machine(settings.process_file_large_memory_mb)
@@ -69,7 +69,7 @@ class Survey:
                 self.ways.forbidden += 1
             elif task.size is None:
                 self.ways.unknown += 1
-            elif task.size > self._most:
+            elif task.size > self.most:
                 self.ways.refused += 1
             elif is_batched(task.size, settings.batch_bytes):
                 self.ways.batched, batched_bytes = self.ways.batched + 1, batched_bytes + task.size
@@ -85,7 +85,8 @@ class Survey:
         machine = self._small if self._fits(size, self._small) else self._large
         if not self._fits(size, machine):
             self.ways.impossible += 1
-        elif self._may_split(task, size) and (segments := self._segments(size)):
+        elif self._may_split(task, size):
+            segments = self._segments(size, machine)
             self.ways.split += 1
             self.ways.segments += len(segments)
             parts = sum(segment.parts for segment in segments)
@@ -95,16 +96,12 @@ class Survey:
             self.ways.large += machine is self._large
             self.cost += files_cost(1, size, machine, Prices())
 
-    def _segments(self, size: int) -> list[Segment]:
-        """None of them where their parts would need more memory than any function has."""
-        for machine in (self._small, self._large):
-            room = Options(
-                memory_bytes=machine.memory_mb * MIB, uploaders=machine.uploaders, part_bytes=machine.part_bytes
-            )
-            if plan := plan_split(size, room):
-                segment_bytes = min(SEGMENT_BYTES, self.settings.split_bytes)
-                return plan_segments(size, plan.part_bytes, segment_bytes=segment_bytes)
-        return []
+    def _segments(self, size: int, machine: Machine) -> list[Segment]:
+        """Of a file whose parts `machine` can hold."""
+        room = machine.memory_mb * MIB
+        plan = plan_split(size, Options(memory_bytes=room, uploaders=machine.uploaders, part_bytes=machine.part_bytes))
+        assert plan is not None
+        return plan_segments(size, plan.part_bytes, segment_bytes=min(SEGMENT_BYTES, self.settings.split_bytes))
 
     def _is_permitted(self, url: str) -> bool:
         try:
@@ -168,7 +165,7 @@ def _lines(loaded: Loaded, survey: Survey | None) -> Iterator[str]:
         where = "its list" if loaded.job.source.type == "manifest" else "its export API"
         yield f"{loaded.job_id} is valid. Its files are known once {where} has been read, which a plan does not do."
         return
-    ways, cost, most = survey.ways, survey.cost, loaded.job.limits.max_file_bytes or survey.settings.max_file_bytes
+    ways, cost = survey.ways, survey.cost
     files = _counted(ways.files, "file", "files")
     yield f"{loaded.job_id} is valid: {files}, {decimal(ways.bytes)} by the sizes that are stated."
     for count, way in (
@@ -177,7 +174,7 @@ def _lines(loaded: Loaded, survey: Survey | None) -> Iterator[str]:
         (ways.split, f"in {_counted(ways.segments, 'segment', 'segments')}, where the source honours ranges"),
         (ways.large, "by the function with more memory"),
         (ways.unknown, "of unknown size, with a function each; not in the cost"),
-        (ways.refused, f"refused: larger than max_file_bytes ({most})"),
+        (ways.refused, f"refused: larger than max_file_bytes ({survey.most})"),
         (ways.impossible, "impossible: S3, or the memory of the largest function, takes none so large"),
         (
             ways.forbidden,

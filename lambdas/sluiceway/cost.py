@@ -124,8 +124,9 @@ def files_cost(count: int, size: int, machine: Machine, prices: Prices, *, units
     Raises PlanError as `job_cost` does."""
     if units is None:
         units = -(-count // max(1, min(machine.batch_files, machine.batch_bytes // max(1, size))))
+    each = max(1, -(-count // max(1, units)))
     # A unit's files share its threads; a single file has the line to itself.
-    seconds = count * size / machine.rate + count * machine.file_seconds / min(-(-count // units), machine.threads)
+    seconds = count * size / machine.rate + count * machine.file_seconds / min(each, machine.threads)
     relays = _relays(size, machine)
     invocations = units * (1 + relays)
     looks = units + seconds / RECORD_SECONDS

@@ -91,6 +91,10 @@ def test_what_s3_cannot_take_has_no_price() -> None:
         job_cost([(1, 50 * 1024 * GIB)])
 
 
+def test_no_files_cost_nothing_beside_the_job() -> None:
+    assert job_cost([(0, GIB)]) == job_cost([])
+
+
 def test_a_tib_of_large_files_costs_under_a_quarter_and_100_000_small_ones_under_a_dollar() -> None:
     assert per_tib(5 * GIB) < 0.25
     assert job_cost([(100_000, 10_000)]).total < 1
